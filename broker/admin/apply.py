@@ -1,0 +1,216 @@
+"""Apply an estate file: judged whole, planned and done in one transaction, each change with its record."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from broker.admin import plan as planning
+from broker.admin import references
+from broker.admin.model import Change, EstateProblems, Holdings, Key, Problem, Wanted
+from broker.admin.rooms import Rooms
+from broker.audit.model import Fact
+from broker.estate.model import Edge, Resource
+from broker.identity.clients.model import SECRET_METHODS, Client
+from broker.identity.federation.model import Provider
+from broker.identity.tenants.model import Tenant
+from broker.identity.users.model import User
+from broker.protocol.names import NONE
+from broker.protocol.origin import Origin
+from broker.runtime.database import Conflict, Transaction
+
+Removal = Callable[[Wanted, Holdings], Collection[Key]]
+
+
+def nothing(_: Wanted, __: Holdings) -> Collection[Key]:
+    """Delete nothing: what the file does not name stays as it is."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What is slow and hence done before the transaction: by user, the hash of each password that is new."""
+
+    hashes: dict[str, str] = field(repr=False)
+    problems: list[Problem]
+
+
+class Apply:
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def holdings(self) -> Holdings:
+        """Everything there is now."""
+        return self._rooms.world.database.read(self._holdings)
+
+    def apply(
+        self,
+        wanted: Wanted,
+        origin: Origin,
+        *,
+        dry_run: bool = False,
+        prune: bool = False,
+        removal: Removal = nothing,
+    ) -> list[Change]:
+        """What changed, or would. EstateProblems when something does not fit; then nothing changed."""
+        removal = planning.prunable if prune else removal
+        ready = self._ready(wanted)
+        database = self._rooms.world.database
+        if dry_run:
+            return database.read(lambda tx: self._judge(tx, wanted, removal, ready))
+        doing: list[Change] = []
+
+        def unit(tx: Transaction) -> list[Change]:
+            changes = self._judge(tx, wanted, removal, ready)
+            for change in changes:
+                doing[:] = [change]
+                self._do(tx, change, wanted, ready.hashes, origin)
+            if changes:
+                self._rooms.changes.announce(tx)
+            self._rooms.prepare_keys(tx)
+            return changes
+
+        try:
+            changes = database.write(unit, throwing=True)
+        except Conflict:
+            raise EstateProblems([_conflict(doing, wanted)]) from None
+        self._rooms.refresh()
+        return changes
+
+    def record(self, tx: Transaction, change: Change, tenant: str | None, origin: Origin) -> None:
+        """One `estate.applied`. A user's id is personal: it stands beside the record, as its subject."""
+        user = change.id if change.noun == "user" else None
+        said: dict[str, object] = {
+            "noun": change.noun,
+            "action": change.action,
+            "fields": list(change.members),
+        }
+        fact = Fact(
+            "estate.applied",
+            tenant=tenant,
+            subject=user,
+            client=change.id if change.noun == "client" else None,
+            change=said if user else {**said, "id": change.id},
+        )
+        self._rooms.recorder.record(tx, fact, origin)
+
+    def _holdings(self, tx: Transaction) -> Holdings:
+        rooms = self._rooms
+        return Holdings.of(
+            rooms.tenants.every(tx),
+            rooms.providers.every(tx),
+            rooms.people.every(tx),
+            rooms.clients.every(tx),
+            rooms.changes.resources(tx),
+            rooms.changes.edges(tx),
+        )
+
+    def _ready(self, wanted: Wanted) -> _Ready:
+        people, problems = self._rooms.people, list(wanted.problems)
+        hashes: dict[str, str] = {}
+        for user_id, password in wanted.passwords.items():
+            if people.get(user_id) is None or not people.password_matches(user_id, password):
+                try:
+                    person = wanted.holdings.held[("user", user_id)]
+                    assert isinstance(person, User)
+                    self._rooms.judge(password, person)
+                    hashes[user_id] = people.hash(password)
+                except ValueError as error:
+                    problems.append(Problem(f"{wanted.path(('user', user_id))}.password", str(error)))
+        for client_id, secret in wanted.secrets.items():
+            if self._rooms.clients.too_short(secret):
+                path = f"{wanted.path(('client', client_id))}.client_secret"
+                problems.append(
+                    Problem(path, "a secret has at least 32 characters: `openssl rand -base64 32` makes one")
+                )
+        return _Ready(hashes, problems)
+
+    def _judge(self, tx: Transaction, wanted: Wanted, removal: Removal, ready: _Ready) -> list[Change]:
+        current = self._holdings(tx)
+        removed = removal(wanted, current)
+        outcome = planning.after(wanted, current, removed)
+        wrong = ready.problems + references.check(outcome, wanted, current)
+        if wrong:
+            raise EstateProblems(wrong)
+        clients = self._rooms.clients
+        renewed: set[Key] = {("user", user_id) for user_id in ready.hashes}
+        for client_id, secret in wanted.secrets.items():
+            if not clients.has_secret(tx, client_id, secret):
+                renewed.add(("client", client_id))
+        for provider_id, secret in wanted.provider_secrets.items():
+            provider = wanted.holdings.providers[provider_id]
+            if not self._rooms.providers.has_secret(tx, provider, secret):
+                renewed.add(("idp", provider_id))
+        return planning.plan(wanted, current, removed, renewed)
+
+    def _do(
+        self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], origin: Origin
+    ) -> None:
+        tenant = (
+            self._remove(tx, change) if change.action == "delete" else self._put(tx, change, wanted, hashes)
+        )
+        self.record(tx, change, tenant, origin)
+
+    def _put(self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str]) -> str | None:
+        """Create or change one object; the tenant that it belongs to alone."""
+        rooms = self._rooms
+        held = wanted.holdings.held[change.key]
+        match held:
+            case Tenant():
+                rooms.tenants.put(tx, held)
+                return held.id
+            case Provider():
+                rooms.providers.put(tx, held)
+                if (secret := wanted.provider_secrets.get(held.id)) is not None or held.method == NONE:
+                    rooms.providers.set_secret(tx, held, secret)
+                return held.tenant
+            case User():
+                if rooms.clients.ever(tx, held.id):  # one namespace, and no id is given twice
+                    raise Conflict
+                rooms.people.put(tx, held)
+                if held.id in hashes:
+                    rooms.set_password(tx, held.id, hashes[held.id])
+                return None
+            case Client():
+                if rooms.people.ever(tx, held.client_id):
+                    raise Conflict
+                rooms.clients.put(tx, replace(held, created_at=rooms.world.clock.now()))
+                if (secret := wanted.secrets.get(held.client_id)) is not None:
+                    rooms.clients.set_secret(tx, held, secret)
+                elif held.method not in SECRET_METHODS:
+                    rooms.clients.forget_secrets(tx, held)
+                return held.tenant
+            case Resource():
+                rooms.changes.put_resource(tx, held)
+                return held.tenants[0] if len(held.tenants) == 1 and not held.serves("*") else None
+            case Edge():
+                rooms.changes.put_edge(tx, held)
+                return None
+            case _:
+                assert_never(held)
+
+    def _remove(self, tx: Transaction, change: Change) -> str | None:
+        rooms = self._rooms
+        match change.noun:
+            case "tenant":
+                rooms.tenants.remove(tx, change.id)
+                return change.id
+            case "idp":
+                rooms.providers.remove(tx, change.id)
+            case "user":
+                rooms.people.remove(tx, change.id)
+            case "client":
+                rooms.clients.remove(tx, change.id)
+            case "resource":
+                rooms.changes.remove_resource(tx, change.id)
+            case _:
+                source, _, target = change.id.partition("->")
+                rooms.changes.remove_edge(tx, source, target)
+        return None
+
+
+def _conflict(doing: list[Change], wanted: Wanted) -> Problem:
+    """Which object the database refused: an id that was given before, or an address still held by another."""
+    path = wanted.path(doing[0].key) if doing else ""
+    if doing and doing[0].noun == "resource":
+        return Problem(path, "its id belonged to a resource that was deleted, or its uri is still another's")
+    return Problem(path, "its id belonged to something that was deleted: an id is never given again")

@@ -1,0 +1,109 @@
+"""The audit record: its members and the closed list of facts."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from broker.protocol.errors import Reason
+
+FACTS = {
+    "token.issued": "An access token was minted.",
+    "id_token.issued": "An id_token was minted beside an access token.",
+    "userinfo.told": "A client was told who its user is.",
+    "userinfo.refused": "A request to /userinfo was refused.",
+    "logout.delivered": "A client was told, at its back-channel address, that a user signed out.",
+    "logout.failed": "A client could not be told that a user signed out, and will not be.",
+    "logout.refused": "A request to sign out was refused.",
+    "token.refused": "The token endpoint refused a request.",
+    "token.revoked": "One token was revoked by its holder.",
+    "token.introspected": "A caller asked about a token that is not its own.",
+    "code.issued": "An authorization code was handed to the user's browser.",
+    "code.consumed": "An authorization code was redeemed.",
+    "code.replayed": "A spent authorization code was presented again by its own client; its grant ended.",
+    "device.started": "A device asked to be connected and was given a device code.",
+    "device.refused": "A device was refused a code, or somebody typed a code that is none.",
+    "device.approved": "A user connected a device by its code.",
+    "device.denied": "A user refused a device.",
+    "device.redeemed": "A device code was redeemed.",
+    "device.replayed": "A redeemed device code was presented again by its own client; its grant ended.",
+    "refresh.rotated": "A refresh token was exchanged for its successor.",
+    "refresh.repeated": "A refresh token was repeated within its grace and got the same successor.",
+    "refresh.reused": "A spent refresh token was presented again; its grant ended.",
+    "exchange.granted": "A token was exchanged along an edge.",
+    "consent.granted": "A user allowed a client access to a resource.",
+    "consent.denied": "A user refused a client.",
+    "grant.revoked": "A grant ended, with everything that was made from it.",
+    "authorization.refused": "The authorization endpoint refused a request.",
+    "request.pushed": "A client pushed an authorization request, for a browser to come with.",
+    "request.refused": "A pushed authorization request was refused.",
+    "session.started": "A user signed in.",
+    "session.ended": "A user signed out, or a session was ended.",
+    "session.refused": "A sign-in failed.",
+    "password.accepted": "A user's password was right; a further factor is asked for.",
+    "password.changed": "A user set a new password, or was given one by a reset link.",
+    "reset.offered": "A link was made by which a user may set a new password.",
+    "credential.added": "A user added a passkey, an authenticator app or a set of recovery codes.",
+    "credential.renamed": "A user gave a passkey another name.",
+    "credential.removed": "A passkey, an authenticator app or a set of recovery codes was removed.",
+    "credential.spent": "A recovery code was used to sign in.",
+    "credential.refused": "A change to a user's ways in was refused.",
+    "user.created": "A provider vouched for somebody who had no account; it was made.",
+    "identity.linked": "A person at an identity provider was linked to an account.",
+    "identity.unlinked": "A link from an identity provider to an account was removed.",
+    "membership.mapped": "What a provider says of a member changed their roles or attributes.",
+    "client.registered": "A client registered itself.",
+    "client.refused": "A registration, or its management, was refused.",
+    "client.updated": "A client that registered itself changed its registration.",
+    "client.deleted": "A client that registered itself ended its registration, with everything granted to it.",
+    "client.fetched": "A client became known by its metadata document, or the document had changed.",
+    "client.expired": "A registered client that was not used in time, or gave way to the same client, was removed.",
+    "switch.thrown": "A tenant, user, client, grant, resource, edge or everything was switched off.",
+    "switch.lifted": "A switch was lifted.",
+    "key.created": "A signing key was made.",
+    "key.activated": "A signing key began to sign.",
+    "key.retiring": "A signing key stopped signing.",
+    "key.retired": "A signing key left the JWKS and its private part was destroyed.",
+    "estate.applied": "An object of the estate was created, changed or deleted.",
+    "refusals.counted": "Further refusals of one source within a minute, as a number.",
+}
+"""Every `fact` with one sentence; documented in docs/audit.md, checked by a test."""
+
+
+class Outcome(StrEnum):
+    ALLOWED = "allowed"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened. Members that do not apply stay None and are left out of the record.
+
+    `initiator` is the address from which a device began what somebody answers from another (`source`).
+    """
+
+    fact: str
+    outcome: Outcome = Outcome.ALLOWED
+    reason: Reason | None = None
+    detail: str | None = None
+    tenant: str | None = None
+    subject: str | None = None
+    client: str | None = None
+    actors: tuple[str, ...] = ()
+    resource: str | None = None
+    downstream: str | None = None
+    scope: tuple[str, ...] = ()
+    jti: str | None = None
+    parent_jti: str | None = None
+    txn: str | None = None
+    grant_id: str | None = None
+    issuer: str | None = None
+    count: int | None = None
+    initiator: str | None = None
+    change: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored fact as readers see it: `members` is the JSON object of docs/audit.md, personal values put back."""
+
+    seq: int | None
+    members: dict[str, object]

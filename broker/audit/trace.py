@@ -1,0 +1,92 @@
+"""Read the evidence: records by what they say, and the whole chain that any one id belongs to."""
+
+import json
+
+from broker.audit import store
+from broker.audit.model import Record
+from broker.audit.record import jti_hash
+from broker.runtime.database import Database, Transaction
+
+
+def query(
+    database: Database,
+    tenant: str | None = None,
+    *,
+    fact: str | None = None,
+    client: str | None = None,
+    subject: str | None = None,
+    outcome: str | None = None,
+    since: float = 0.0,
+    most: int = 100,
+) -> list[Record]:
+    """The newest records that match, newest first."""
+    stored = database.read(
+        lambda tx: store.find(
+            tx, fact=fact, client=client, subject=subject, outcome=outcome, since=since, most=most
+        ),
+        tenant,
+    )
+    return [_record(row) for row in stored]
+
+
+def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Record]:
+    """The chain that `any_id` is part of, oldest first: by record, request, txn, grant, jti or its hash.
+
+    A transaction (`txn`) pulls in the grant it was made under, but not that grant's other transactions.
+    """
+
+    def read(tx: Transaction) -> list[store.Stored]:
+        found = store.handles(tx, any_id) or store.handles(tx, jti_hash(any_id))
+        txns = {txn for _, txn, _, _ in found if txn}
+        grants = {grant for _, txn, grant, _ in found if grant and not txn}
+        requests = {request for _, txn, _, request in found if request and not txn}
+        ids = {identifier for identifier, _, _, _ in found}
+        story = store.chain(tx, sorted(ids), sorted(txns), sorted(grants), sorted(requests))
+        behind = {str(grant) for row in story if (grant := _body(row).get("grant_id"))} - grants
+        if behind:
+            wider = store.chain(tx, sorted(ids), sorted(txns), sorted(grants | behind), sorted(requests))
+            story = [row for row in wider if _belongs(_body(row), txns, grants, ids, requests)]
+        return _beginnings(tx, story) + story
+
+    return [_record(row) for row in database.read(read, tenant)]
+
+
+def _beginnings(tx: Transaction, story: list[store.Stored]) -> list[store.Stored]:
+    """How it came to this: the client's own registration and the sign-in that the consent was given in."""
+    told = {_body(row)["id"] for row in story}
+    consents = [_record(row).members for row in story if _body(row)["fact"] == "consent.granted"]
+    found: list[store.Stored] = []
+    for consent in consents:
+        found += store.find(tx, fact="client.registered", client=str(consent.get("client")))
+        change = consent.get("change")
+        session = change.get("session") if isinstance(change, dict) else None
+        for row in store.find(tx, fact="session.started", subject=str(consent.get("subject"))):
+            if _body(row).get("change") == {"session": session}:
+                found.append(row)
+    unique = {str(_body(row)["id"]): row for row in found if _body(row)["id"] not in told}
+    return [unique[identifier] for identifier in sorted(unique)]
+
+
+def _body(row: store.Stored) -> dict[str, object]:
+    members: dict[str, object] = json.loads(row.body)
+    return members
+
+
+def _belongs(
+    members: dict[str, object], txns: set[str], grants: set[str], ids: set[str], requests: set[str]
+) -> bool:
+    txn = members.get("txn")
+    return (
+        txn is None
+        or txn in txns
+        or members.get("grant_id") in grants
+        or members.get("id") in ids
+        or members.get("request_id") in requests
+    )
+
+
+def _record(row: store.Stored) -> Record:
+    members = _body(row)
+    if row.personal is not None:
+        members |= {name: value for name, (_, value) in json.loads(row.personal).items()}
+    return Record(row.seq, {"seq": row.seq, **members})

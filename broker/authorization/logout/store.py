@@ -1,0 +1,63 @@
+"""Notices of sign-outs: added with what they tell of, tried by one at a time, dropped when it is over."""
+
+from typing import Any
+
+from sqlalchemy import Column, Float, Integer, Row, String, Table, bindparam, delete, insert, select, update
+
+from broker.authorization.logout.model import Notice
+from broker.runtime.database import Transaction, metadata, wall
+
+notice_table = Table(
+    "logout_notice",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", String(128), nullable=False),
+    Column("door", String(512), nullable=False),
+    Column("client_id", String(512), nullable=False),
+    Column("user_id", String(128), nullable=False),
+    Column("sid", String(40), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False, index=True),
+)
+
+_ADD = insert(notice_table)
+_DUE = (
+    select(notice_table)
+    .where(wall(notice_table), notice_table.c.next_at <= bindparam("now"))
+    .order_by(notice_table.c.next_at, notice_table.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_TRY = (
+    update(notice_table)
+    .where(
+        wall(notice_table),
+        notice_table.c.id == bindparam("which"),
+        notice_table.c.attempts == bindparam("so_far"),
+    )
+    .values(attempts=notice_table.c.attempts + 1, next_at=bindparam("again_at"))
+)
+_DROP = delete(notice_table).where(wall(notice_table), notice_table.c.id == bindparam("which"))
+
+
+def add(tx: Transaction, notice: Notice) -> None:
+    tx.require(notice.tenant)
+    tx.execute(_ADD, **{name: getattr(notice, name) for name in Notice.__slots__})
+
+
+def due(tx: Transaction, now: float, most: int) -> list[Notice]:
+    """Those whose time has come, the longest due first."""
+    return [_notice(row) for row in tx.execute(_DUE, wall=tx.tenant, now=now, most=most)]
+
+
+def attempt(tx: Transaction, notice: Notice, again_at: float) -> bool:
+    """Count one more attempt: True for the one who may make it. Unless it succeeds, the next is then."""
+    done = tx.execute(_TRY, wall=tx.tenant, which=notice.id, so_far=notice.attempts, again_at=again_at)
+    return done.rowcount == 1
+
+
+def drop(tx: Transaction, notice_id: str) -> bool:
+    return tx.execute(_DROP, wall=tx.tenant, which=notice_id).rowcount == 1
+
+
+def _notice(row: Row[Any]) -> Notice:
+    return Notice(**row._mapping)

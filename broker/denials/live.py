@@ -1,0 +1,33 @@
+"""Whether something is off, asked inside the transaction that would use it (law 6)."""
+
+from collections.abc import Iterable
+
+from broker.denials import store
+from broker.denials.model import EVERYTHING_ID, Kind, Target
+from broker.runtime.database import Transaction
+
+
+def first_off(tx: Transaction, targets: Iterable[Target], now: float) -> Target | None:
+    """The first of `targets`, or everything, that is off; None when all are live."""
+    return store.off(tx, [Target(Kind.EVERYTHING, EVERYTHING_ID), *targets], now)
+
+
+def gone(tx: Transaction, target: Target, now: float) -> None:
+    """What was deleted is off for good, as its id is never given again: tokens made for it die with it."""
+    end(tx, target, None, now, "deleted")
+
+
+def end(
+    tx: Transaction, target: Target, tenant: str | None, now: float, why: str, ends_at: float | None = None
+) -> bool:
+    """Revoke `target` for good within `tx`; False when it was revoked before."""
+    return store.throw(tx, target, tenant, now, why, final=True, ends_at=ends_at)
+
+
+def ended(tx: Transaction, target: Target, now: float) -> bool:
+    """Whether `target` was revoked for good, so that `end` would change nothing: no reason to throw anything."""
+    return store.stands(tx, target, now, final=True)
+
+
+def sweep(tx: Transaction, now: float) -> None:
+    store.sweep(tx, now)

@@ -1,0 +1,107 @@
+"""The nouns of the estate, as the estate file names them (docs/estate.md)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ANY_TENANT = "*"
+
+
+class ResourceKind(StrEnum):
+    MCP = "mcp"
+    DOWNSTREAM = "downstream"
+
+
+class Impact(StrEnum):
+    """What a tool can do to the world, from least to most."""
+
+    READ = "read"
+    SENSITIVE_READ = "sensitive_read"
+    REVERSIBLE_WRITE = "reversible_write"
+    EXTERNAL_WRITE = "external_write"
+
+
+class Stage(StrEnum):
+    BASELINE = "baseline"
+    READ_ONLY = "read_only"
+    REVERSIBLE = "reversible"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`acr` and `max_age` (seconds) are what a sign-in has to be for it: of this class or stronger, and no older."""
+
+    name: str
+    description: str
+    default: bool = False
+    implies: tuple[str, ...] = ()
+    acr: str | None = None
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool without a class is treated as the gravest one."""
+
+    name: str
+    scopes: tuple[str, ...]
+    impact: Impact = Impact.EXTERNAL_WRITE
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """`uri` is the `aud` of its tokens; `tenants` holds `*` for every tenant; `lifetime` in seconds.
+
+    `door`: the issuer that this resource is part of, at whose door alone it is; None for all of the estate file.
+    """
+
+    id: str
+    kind: ResourceKind
+    uri: str
+    name: str
+    tenants: tuple[str, ...]
+    default: bool = False
+    client_id: str | None = None
+    lifetime: int = 300
+    algorithm: str = "ES256"
+    scopes: tuple[Scope, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    stage: Stage = Stage.FULL
+    publish: bool = True
+    limits: Mapping[str, object] = field(default_factory=dict)
+    isolation: Mapping[str, object] = field(default_factory=dict)
+    door: str | None = None
+
+    def serves(self, tenant: str) -> bool:
+        return ANY_TENANT in self.tenants or tenant in self.tenants
+
+    def asked_by(self, allowed: Collection[str] | None) -> bool:
+        """Whether a client may ask for it that is registered for these resources (None: for any)."""
+        return self.door is not None or allowed is None or self.id in allowed
+
+    @property
+    def scope_names(self) -> tuple[str, ...]:
+        return tuple(scope.name for scope in self.scopes)
+
+    @property
+    def implies(self) -> dict[str, tuple[str, ...]]:
+        return {scope.name: scope.implies for scope in self.scopes}
+
+
+class EdgeConsent(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Who may exchange towards whom: which scope gives which, for how long (seconds), how many actors deep."""
+
+    source: str
+    target: str
+    scopes: Mapping[str, tuple[str, ...]]
+    lifetime: int = 120
+    depth: int = 3
+    consent: EdgeConsent = EdgeConsent.USER

@@ -1,0 +1,238 @@
+"""OAuth 2.1 section 5 and MCP authorization: everything that an MCP server needs, in one object."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import httpx2
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+from broker.guard import enforce, step_up
+from broker.guard.certificate import Certificates
+from broker.guard.clock import Clock, system, unique
+from broker.guard.exchange import Call, Exchange
+from broker.guard.fetch import Http
+from broker.guard.jsonrpc import Message
+from broker.guard.jwks import JwksSource, RemoteJwks
+from broker.guard.metadata import metadata_of
+from broker.guard.possession import Memory, Possession, Replays, Sent
+from broker.guard.step_up import SignIn
+from broker.guard.verifier import Tenants, VerifiedToken, Verifier
+from broker.protocol import dpop
+from broker.protocol import scope as scope_rules
+from broker.protocol.challenge import bearer_challenge, dpop_challenge
+from broker.protocol.dpop import ProofKey
+from broker.protocol.jws import ALGORITHMS
+from broker.protocol.nonces import Nonces
+
+_call: ContextVar[Call | None] = ContextVar("guard_call", default=None)
+
+
+class Guard:
+    """Guards one resource.
+
+    `resource` is its URI, the audience of its tokens. `issuers` maps each issuer to its tenants (names, or
+    `*`). `tools` maps each tool to the scopes it needs: a tool that is not in it is refused; without the
+    mapping, any token of this audience may call any tool. `scopes_supported` go into the metadata (by default
+    those of the tools), `default_scopes` are named to a client without a token (by default those supported).
+    `sign_ins` maps scopes to the sign-in that they take: with a weaker or older one behind the token, a call that needs
+    the scope is answered with a step-up challenge.
+    `client_id` and `client_secret` are the resource's own, for exchange. `http` replaces the client of the
+    guard's own requests, `keys` the source of keys.
+
+    DPoP: `dpop_required` refuses tokens that are bound to nothing. `dpop_nonce_key` (32 random bytes, the same in
+    every process of the resource) demands a nonce in every proof. `replays` is where several processes remember
+    used proofs together. With `dpop_key`, a key on P-256, what `exchange` returns is bound to it.
+
+    A token that is bound to a certificate is good beside that one alone: the ASGI server shows it (its TLS extension),
+    or one of `trusted_proxies` in `certificate_header`.
+    """
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        issuers: Mapping[str, Tenants],
+        tools: Mapping[str, Sequence[str]] | None = None,
+        implies: Mapping[str, Collection[str]] | None = None,
+        scopes_supported: Sequence[str] = (),
+        default_scopes: Sequence[str] = (),
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        resource_name: str | None = None,
+        resource_metadata_url: str | None = None,
+        algorithms: Collection[str] = ALGORITHMS,
+        http: httpx2.Client | None = None,
+        keys: JwksSource | None = None,
+        clock: Clock = system,
+        dpop_required: bool = False,
+        dpop_nonce_key: bytes | None = None,
+        dpop_key: EllipticCurvePrivateKey | None = None,
+        replays: Replays | None = None,
+        certificate_header: str | None = None,
+        trusted_proxies: Collection[str] = (),
+        sign_ins: Mapping[str, SignIn] | None = None,
+    ) -> None:
+        self.resource = resource
+        # A client that finds no scope named anywhere asks for every scope of the authorization server.
+        supported = tuple(scopes_supported) or _scopes_of(tools or {})
+        self.metadata = metadata_of(
+            resource,
+            tuple(issuers),
+            supported,
+            resource_name=resource_name,
+            url=resource_metadata_url,
+            dpop_required=dpop_required,
+            certificates=certificate_header is not None,
+            details=tools is not None,
+        )
+        self._tools = tools
+        self._implies = implies or {}
+        self._sign_ins = sign_ins or {}
+        self._default_scopes = tuple(default_scopes) or supported
+        requests = Http(clock, http)
+        self._verifier = Verifier(
+            issuers, resource, algorithms, keys or RemoteJwks(requests.get, clock), clock
+        )
+        nonces = Nonces(dpop_nonce_key) if dpop_nonce_key is not None else None
+        self.possession = Possession(resource, clock, replays or Memory(), nonces, required=dpop_required)
+        self.certificates = Certificates(certificate_header, trusted_proxies)
+        self._clock = clock
+        self._proof_key = ProofKey(dpop_key) if dpop_key is not None else None
+        self._exchange = (
+            Exchange(requests.post, clock, client_id, client_secret, self._proof_key)
+            if client_id is not None and client_secret is not None
+            else None
+        )
+
+    def verify(self, token: str, sent: Sent | None = None) -> VerifiedToken:
+        """The verified token of whoever may use it; TokenRefused. `sent` is how the request presents it.
+
+        Without that, a token which is bound to a key is refused, unless the call in progress has proven it. May fetch
+        keys: from a coroutine, use `verify_async`.
+        """
+        verified = self._verifier.verify(token)
+        call = _call.get()
+        if sent is not None or call is None or call.text != token or verified.audience != self.resource:
+            self.possession.check(verified, token, sent)
+        return verified
+
+    async def verify_async(self, token: str, sent: Sent | None = None) -> VerifiedToken:
+        """As `verify`, without holding up the event loop."""
+        proven = sent is not None and bool(
+            sent.proofs
+        )  # a signature to check, and what guards share to be asked
+        if not proven and self._verifier.is_remembered(token):
+            return self.verify(token, sent)
+        return await asyncio.to_thread(self.verify, token, sent)
+
+    def scopes_for(self, message: Message) -> Sequence[str] | None:
+        """The scopes that a message needs; None for a tool that this resource does not list."""
+        if message.method != "tools/call" or self._tools is None:
+            return ()
+        return self._tools.get(message.tool) if message.tool is not None else None
+
+    def within_details(self, token: VerifiedToken, message: Message) -> bool:
+        """Whether the message is one that the token's authorization details are about; of a token without, any is."""
+        return enforce.within(token.details, self.resource, message)
+
+    def allows(self, token: VerifiedToken, tool: str, arguments: object = None) -> bool:
+        """Whether the token's authorization details leave room for a call; for servers without an adapter."""
+        return enforce.within(token.details, self.resource, Message(None, "tools/call", tool, arguments))
+
+    def lacking(self, token: VerifiedToken, needed: Sequence[str]) -> tuple[str, ...] | None:
+        """None when the token covers the scopes, else those to name in the challenge."""
+        return enforce.lacking(token.scopes, needed, self._implies)
+
+    def weaker(self, token: VerifiedToken, needed: Sequence[str]) -> SignIn | None:
+        """None when the sign-in behind the token does for the scopes, else the one to name in the challenge."""
+        return step_up.lacking(token.claims, needed, self._sign_ins, self._clock())
+
+    def challenge(
+        self,
+        error: str | None = None,
+        description: str | None = None,
+        scopes: Sequence[str] | None = None,
+        *,
+        proof: bool = False,
+        sign_in: SignIn | None = None,
+    ) -> str:
+        """The WWW-Authenticate value; without `scopes`, it names the default ones. `proof`: the token needs one.
+
+        `sign_in`: what another token's would have to be.
+        """
+        wanted = sign_in or SignIn()
+        named = scope_rules.render(self._default_scopes if scopes is None else scopes) or None
+        url = self.metadata.url
+        if not proof and not self.possession.required:
+            return bearer_challenge(
+                resource_metadata=url,
+                error=error,
+                error_description=description,
+                scope=named,
+                acr_values=wanted.acr,
+                max_age=wanted.max_age,
+            )
+        return dpop_challenge(
+            algs=dpop.ALGORITHMS,
+            resource_metadata=url,
+            error=error,
+            error_description=description,
+            scope=named,
+            acr_values=wanted.acr,
+            max_age=wanted.max_age,
+        )
+
+    @contextmanager
+    def calling(self, token: VerifiedToken, text: str) -> Iterator[None]:
+        """Make this the current call of the context; the adapters do it."""
+        reset = _call.set(Call(token, text))
+        try:
+            yield
+        finally:
+            _call.reset(reset)
+
+    def is_calling(self, token: VerifiedToken) -> bool:
+        """Whether this is the token of the call in progress, which the adapter has let through."""
+        call = _call.get()
+        return call is not None and call.token.token_hash == token.token_hash
+
+    def current(self) -> VerifiedToken:
+        """The verified token of the call in progress; LookupError outside of one."""
+        return self._current_call().token
+
+    async def exchange(self, *, resource: str, scope: str | None = None) -> str:
+        """An access token for a downstream resource in the name of the current call; ExchangeRefused."""
+        exchange, call = self._exchanging(), self._current_call()
+        kept = exchange.kept(call, resource, scope)
+        if kept is not None:
+            return kept
+        return await asyncio.to_thread(exchange.exchange, call, resource, scope)
+
+    def exchange_sync(self, *, resource: str, scope: str | None = None) -> str:
+        """As `exchange`, for tools that are plain functions."""
+        return self._exchanging().exchange(self._current_call(), resource, scope)
+
+    def dpop_proof(self, *, method: str, url: str, token: str, nonce: str | None = None) -> str:
+        """The DPoP header to send an exchanged token with, as `Authorization: DPoP`; LookupError without `dpop_key`."""
+        if self._proof_key is None:
+            raise LookupError("proofs need the resource's dpop_key")
+        return self._proof_key.proof(
+            method=method, url=url, now=self._clock(), jti=unique(), nonce=nonce, token=token
+        )
+
+    def _exchanging(self) -> Exchange:
+        if self._exchange is None:
+            raise LookupError("exchange needs the resource's client_id and client_secret")
+        return self._exchange
+
+    def _current_call(self) -> Call:
+        call = _call.get()
+        if call is None or call.token.audience != self.resource:
+            raise LookupError("no guarded call is in progress")
+        return call
+
+
+def _scopes_of(tools: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for scopes in tools.values() for scope in scopes))

@@ -1,0 +1,16 @@
+"""The outside world as one value, handed to every room when the server is composed."""
+
+from dataclasses import dataclass
+
+from broker.runtime.clock import Clock
+from broker.runtime.database import Database
+from broker.runtime.entropy import Entropy
+from broker.runtime.ephemeral.model import Ephemeral
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    clock: Clock
+    entropy: Entropy
+    database: Database
+    ephemeral: Ephemeral

@@ -1,0 +1,120 @@
+"""RFC 7662: what a token is worth now, told to the resource it is for and to nobody else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from broker.audit.model import Fact, Outcome
+from broker.audit.refusals import Refusals
+from broker.denials import live as denials
+from broker.denials.model import Kind, Target
+from broker.estate.estate import Estate
+from broker.guard.verifier import TokenRefused, VerifiedToken
+from broker.identity.clients.authentication.authenticate import Authenticator
+from broker.identity.clients.authentication.model import Attempt
+from broker.identity.clients.model import Client
+from broker.identity.tenants.model import Door
+from broker.protocol import confirmation
+from broker.protocol.errors import OAuthError, Reason, too_many
+from broker.protocol.origin import Origin
+from broker.runtime.world import World
+from broker.tokens import live, strangers
+from broker.tokens.verified import OwnTokens
+
+INACTIVE: dict[str, object] = {"active": False}
+_MINUTE = 60.0
+
+
+class Introspection:
+    def __init__(
+        self,
+        world: World,
+        refusals: Refusals,
+        estate: Callable[[], Estate],
+        authenticator: Authenticator,
+        tokens: OwnTokens,
+        inactive_per_minute: int,
+    ) -> None:
+        self._world, self._refusals, self._estate = world, refusals, estate
+        self._authenticator, self._tokens, self._limit = authenticator, tokens, inactive_per_minute
+
+    def introspect(self, door: Door, attempt: Attempt, origin: Origin) -> dict[str, object]:
+        """The members of the answer: the claims for a live token of the caller's, else only `active: false`."""
+        client: Client | None = None
+        try:
+            client = self._authenticator.admit(attempt, door, origin)
+            origin = replace(origin, client=client.client_id)
+            if client.public:
+                raise OAuthError(
+                    "invalid_client", "Introspection needs a confidential client.", Reason.CLIENT_GRANT_TYPE
+                )
+            token = attempt.parameters.require("token")
+            self._not_too_many(client)
+            self._caller_is_live(door, client)
+        except OAuthError as error:
+            self._record("token.refused", door, client, error.reason, origin)
+            raise
+        verified = self._verified(door, client, token)
+        if isinstance(verified, Reason):
+            self._world.ephemeral.hit("inactive", client.client_id, _MINUTE, self._world.clock.now())
+            self._record("token.introspected", door, client, verified, origin)
+            return INACTIVE
+        now = self._world.clock.now()
+        resource = self._estate().by_exact_uri(verified.audience)
+        targets = [*live.of_token(verified), *([Target(Kind.RESOURCE, resource.id)] if resource else [])]
+        off = self._world.database.read(lambda tx: denials.first_off(tx, targets, now), verified.tenant)
+        if off is not None:
+            return INACTIVE
+        bound = confirmation.of(verified.claims)
+        return {
+            "active": True,
+            **verified.claims,
+            "token_type": bound.token_type if bound else "Bearer",
+        }
+
+    def _verified(self, door: Door, client: Client, token: str) -> VerifiedToken | Reason:
+        resource = self._estate().of_client(client.client_id)
+        try:
+            verified = self._tokens.verify(token, door)
+        except TokenRefused as refused:
+            return (
+                Reason.SUBJECT_TOKEN_EXPIRED if refused.reason == "expired" else Reason.SUBJECT_TOKEN_INVALID
+            )
+        if resource is None or verified.audience != resource.uri:
+            return Reason.NOT_THE_CALLERS
+        if not resource.serves(verified.tenant):
+            return Reason.TENANT_NOT_SERVED
+        return verified
+
+    def _caller_is_live(self, door: Door, client: Client) -> None:
+        """OAuthError when the caller is off. With everything off no token is active, which is an answer."""
+        now = self._world.clock.now()
+        target = Target(Kind.CLIENT, client.client_id)
+        off = self._world.database.read(lambda tx: denials.first_off(tx, [target], now), door.tenant)
+        if off == target:
+            raise live.refused(off)
+
+    def _not_too_many(self, client: Client) -> None:
+        hits = self._world.ephemeral.seen("inactive", client.client_id, _MINUTE, self._world.clock.now())
+        if hits.count >= self._limit:
+            raise too_many(
+                "Too many of the tokens that you asked about were not yours or not live.", hits.ends_in
+            )
+
+    def _record(self, name: str, door: Door, client: Client | None, reason: Reason, origin: Origin) -> None:
+        fact = Fact(
+            name, Outcome.DENIED, reason, tenant=door.tenant, client=client.client_id if client else None
+        )
+        self._refusals.record(fact, origin, known=self._one_by_one(name, client, reason))
+
+    def _one_by_one(self, name: str, client: Client | None, reason: Reason) -> bool:
+        """Law 3: what authenticated callers are refused; of too many in a minute the first, the rest as a number."""
+        if client is None or client.public:
+            return False
+        if reason is Reason.RATE_LIMITED:
+            now = self._world.clock.now()
+            return (
+                self._world.ephemeral.hit("introspection-refused", client.client_id, _MINUTE, now).count == 1
+            )
+        if not strangers.known(client, reason):
+            return False
+        return name == "token.refused" or reason is Reason.NOT_THE_CALLERS

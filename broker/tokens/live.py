@@ -1,0 +1,51 @@
+"""What must be live for a token to be minted or believed: one question, asked within the transaction (law 6)."""
+
+from collections.abc import Iterable
+
+from broker.denials import live
+from broker.denials.model import Kind, Target
+from broker.guard.verifier import VerifiedToken
+from broker.protocol.errors import OAuthError, Reason
+from broker.runtime.database import Transaction
+
+_REASONS = {
+    Kind.EVERYTHING: ("invalid_target", Reason.EVERYTHING_OFF),
+    Kind.TENANT: ("invalid_target", Reason.TENANT_OFF),
+    Kind.RESOURCE: ("invalid_target", Reason.RESOURCE_OFF),
+    Kind.EDGE: ("invalid_target", Reason.EDGE_OFF),
+    Kind.CLIENT: ("invalid_client", Reason.CLIENT_OFF),
+    Kind.USER: ("invalid_grant", Reason.USER_OFF),
+    Kind.GRANT: ("invalid_grant", Reason.GRANT_OFF),
+    Kind.TRANSACTION: ("invalid_grant", Reason.TOKEN_OFF),
+    Kind.TOKEN: ("invalid_grant", Reason.TOKEN_OFF),
+}
+
+
+def of_token(token: VerifiedToken) -> list[Target]:
+    """Everything whose end ends this token: any actor counts."""
+    clients = {token.client_id, *(actor.client_id for actor in token.actors)}
+    targets = [
+        Target(Kind.TENANT, token.tenant),
+        Target(Kind.USER, token.subject),
+        Target(Kind.TOKEN, token.jti),
+        *(Target(Kind.CLIENT, client) for client in sorted(clients)),
+    ]
+    if token.grant_id:
+        targets.append(Target(Kind.GRANT, token.grant_id))
+    if token.txn:
+        targets.append(Target(Kind.TRANSACTION, token.txn))
+    return targets
+
+
+def require(tx: Transaction, targets: Iterable[Target], now: float) -> None:
+    """OAuthError for the first that is off."""
+    off = live.first_off(tx, targets, now)
+    if off is not None:
+        raise refused(off)
+
+
+def refused(off: Target) -> OAuthError:
+    """The refusal that something which is off brings. Who a user is stands in no record's text."""
+    error, reason = _REASONS[off.kind]
+    detail = off.kind.value if off.kind is Kind.USER else f"{off.kind.value} {off.id}"
+    return OAuthError(error, "This has been switched off or revoked.", reason, detail=detail)

@@ -1,0 +1,135 @@
+"""Any id of an act leads to the whole chain that it belongs to, and to nobody else's."""
+
+import hashlib
+
+import pytest
+
+from broker.audit import trace
+from tests.lab import Lab, assert_refused, claims
+
+SIGN_IN = ["consent.granted", "code.issued", "code.consumed", "token.issued"]
+
+
+def told(lab: Lab, any_id: object) -> list[object]:
+    """The facts of the story that `any_id` leads to; how it began before the consent is another room's."""
+    story = [record["fact"] for record in lab.trace(str(any_id))]
+    return [fact for fact in story if fact not in ("session.started", "client.registered")]
+
+
+def hashed(jti: object) -> str:
+    return hashlib.sha256(str(jti).encode()).hexdigest()
+
+
+@pytest.fixture
+def story(lab: Lab) -> dict[str, dict[str, object]]:
+    """A sign-in, an exchange, a refresh, and beside it somebody else's sign-in."""
+    given = lab.tokens()
+    down = lab.exchange(given["access_token"]).json
+    lab.clock.advance(1)
+    second = lab.refresh(given["refresh_token"]).json
+    lab.tokens(user="bob")
+    return {
+        "first": claims(given["access_token"]),
+        "down": claims(down["access_token"]),
+        "second": claims(second["access_token"]),
+    }
+
+
+def test_a_transaction_tells_its_own_story_from_the_consent_on(
+    lab: Lab, story: dict[str, dict[str, object]]
+) -> None:
+    assert told(lab, story["first"]["txn"]) == [*SIGN_IN, "exchange.granted"]
+    refreshed = told(lab, story["second"]["txn"])
+    assert refreshed == ["consent.granted", "code.issued", "refresh.rotated", "token.issued"]
+
+
+@pytest.mark.parametrize("how", ["jti", "hash"])
+@pytest.mark.parametrize("which", ["first", "down"])
+def test_a_token_leads_to_its_story_by_jti_or_its_hash(
+    lab: Lab, story: dict[str, dict[str, object]], which: str, how: str
+) -> None:
+    jti = story[which]["jti"]
+    assert told(lab, jti if how == "jti" else hashed(jti)) == [*SIGN_IN, "exchange.granted"]
+
+
+def test_a_grant_tells_everything_that_was_made_from_it(
+    lab: Lab, story: dict[str, dict[str, object]]
+) -> None:
+    grant = story["first"]["grant_id"]
+    assert told(lab, grant) == [*SIGN_IN, "exchange.granted", "refresh.rotated", "token.issued"]
+    assert lab.broker.grants.revoke(str(grant), "test")
+    assert told(lab, grant)[-1] == "grant.revoked"
+    assert told(lab, story["first"]["txn"])[-1] == "grant.revoked"
+
+
+def test_a_request_leads_to_what_it_did(lab: Lab, story: dict[str, dict[str, object]]) -> None:
+    exchange = lab.last("exchange.granted")
+    assert told(lab, exchange["request_id"]) == [*SIGN_IN, "exchange.granted"]
+    assert told(lab, exchange["id"]) == [*SIGN_IN, "exchange.granted"]
+
+
+def test_a_refused_request_leads_to_its_refusal(lab: Lab) -> None:
+    code = lab.code()
+    assert_refused(lab.redeem(code, code_verifier="w" * 43), 400, "invalid_grant")
+    refused = lab.last("token.refused")
+    (record,) = lab.trace(str(refused["request_id"]))
+    assert (record["fact"], record["reason"], record["id"]) == (
+        "token.refused",
+        "pkce_mismatch",
+        refused["id"],
+    )
+
+
+def test_a_replay_is_part_of_the_story_of_what_it_ended(lab: Lab) -> None:
+    code = lab.code()
+    token = claims(lab.redeem(code).json["access_token"])
+    lab.clock.advance(1)
+    assert_refused(lab.redeem(code), 400, "invalid_grant")
+    assert told(lab, token["txn"]) == [*SIGN_IN, "grant.revoked", "code.replayed"]
+
+
+def test_a_story_begins_with_the_registration_and_the_sign_in_that_it_needed(lab: Lab) -> None:
+    client = lab.register(grant_types=["authorization_code"]).json["client_id"]
+    lab.tokens(user="bob")
+    token = claims(lab.tokens(client)["access_token"])
+    story = lab.trace(str(token["txn"]))
+    assert [record["fact"] for record in story] == ["client.registered", "session.started", *SIGN_IN]
+    assert (story[0]["client"], story[1]["subject"]) == (client, "alice")
+
+
+def test_no_story_contains_another_s(lab: Lab, story: dict[str, dict[str, object]]) -> None:
+    for any_id in (story["first"]["txn"], story["first"]["grant_id"], story["down"]["jti"]):
+        for record in lab.trace(str(any_id)):
+            assert record.get("subject") in (None, "alice")
+            assert record.get("grant_id") in (None, story["first"]["grant_id"])
+
+
+@pytest.mark.parametrize("any_id", ["", "nothing", "%", "txn_", "acme", "alice", "desk-app", "' OR 1=1 --"])
+def test_what_is_no_id_leads_nowhere(lab: Lab, any_id: str) -> None:
+    lab.tokens()
+    assert lab.trace(any_id) == []
+
+
+def test_a_trace_behind_a_tenant_s_wall_sees_that_tenant_alone(
+    lab: Lab, story: dict[str, dict[str, object]]
+) -> None:
+    txn, database = str(story["first"]["txn"]), lab.broker.world.database
+    assert trace.trace(database, txn, "globex") == [] and trace.query(database, "globex") == []
+    seen = [record.members["tenant"] for record in trace.trace(database, txn, "acme")]
+    assert seen and set(seen) == {"acme"}
+
+
+def test_a_query_filters_by_what_records_say_newest_first(
+    lab: Lab, story: dict[str, dict[str, object]]
+) -> None:
+    database = lab.broker.world.database
+    issued = trace.query(database, fact="token.issued", subject="alice")
+    assert [record.members["txn"] for record in issued] == [story["second"]["txn"], story["first"]["txn"]]
+    assert len(trace.query(database, client="tickets-server")) == 1
+    assert trace.query(database, outcome="denied") == []
+    since = lab.clock.now()
+    assert {record.members["fact"] for record in trace.query(database, since=since, subject="alice")} == {
+        "refresh.rotated",
+        "token.issued",
+    }
+    assert len(trace.query(database, most=3)) == 3

@@ -1,0 +1,146 @@
+"""The pages of an account with something on each of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+
+from markupsafe import Markup
+
+from broker.web import account_pages, methods_pages
+from broker.web.account_pages import AppLine, SessionLine
+from broker.web.calls import CallLine
+from broker.web.methods_pages import LinkLine, NoticeLine, PasskeyLine, ProviderLine
+from broker.web.pages import DownstreamLine, ScopeLine
+
+NOW = 1_800_000_000.0
+AROUND = {
+    "base": "/account",
+    "door_name": "Acme Corporation",
+    "user_name": "Alice Example",
+    "user_id": "alice",
+    "sign_out": "/logout",
+    "sign_out_csrf": "token-0",
+}
+CHANGE = {**AROUND, "action": "/account/sign-in", "csrf": "token-1", "error": "Wrong."}
+APP = AppLine("Desk App", "admin", "web", "desk.example", "Ticket desk", "Acme", NOW, NOW, "/account/apps/g1")
+UNUSED = AppLine("", "dynamic", "loopback", "", "Ticket desk", "Acme", NOW, None, "/account/apps/g2")
+GONE = AppLine("gone-app", "gone", None, "", "Ticket desk", "Acme", NOW, None, "/account/apps/g3")
+SESSION = SessionLine(
+    "ses_1", "Firefox on Linux", "203.0.113.7", "Mozilla/5.0", "passkey", NOW, NOW, this=True
+)
+OTHER = SessionLine("ses_2", "An unknown browser", "", "", "password", NOW, NOW, this=False)
+PASSKEY = PasskeyLine("Laptop", NOW, NOW, True, "/account/sign-in/passkeys/pk_1")
+SCOPES = (ScopeLine("tickets:read", "Read tickets", "other"), ScopeLine("x", "x", "other"))
+
+VIEWS: dict[str, tuple[Callable[..., str], object]] = {
+    "account": (
+        account_pages.overview,
+        account_pages.OverviewView(
+            tenants=("Acme", "Globex"), apps=2, sessions=1, ways=("password",), **AROUND
+        ),
+    ),
+    "apps": (account_pages.apps, account_pages.AppsView(apps=(APP, UNUSED, GONE), **AROUND)),
+    "no apps": (account_pages.apps, account_pages.AppsView(apps=(), **AROUND)),
+    "app": (
+        account_pages.app,
+        account_pages.AppView(
+            app=APP,
+            client_id="desk-app",
+            resource_uri="https://tickets.example/mcp",
+            scopes=SCOPES,
+            downstream=(DownstreamLine("CRM", "https://crm.internal.example", ("Read customers",)),),
+            times=2,
+            stays_until=NOW,
+            ended=False,
+            action="/account/apps/g1",
+            csrf="token-1",
+            calls=(CallLine("search", "read"),),
+            **AROUND,
+        ),
+    ),
+    "app removed": (
+        account_pages.app,
+        account_pages.AppView(
+            app=UNUSED,
+            client_id="desk-app",
+            resource_uri="",
+            scopes=(),
+            downstream=(),
+            times=1,
+            stays_until=None,
+            ended=True,
+            action="/account/apps/g1",
+            csrf="token-1",
+            **AROUND,
+        ),
+    ),
+    "sessions": (
+        account_pages.sessions,
+        account_pages.SessionsView(
+            sessions=(SESSION, OTHER), action="/account/sessions", csrf="token-1", ended=1, **AROUND
+        ),
+    ),
+    "ways": (
+        methods_pages.methods,
+        methods_pages.MethodsView(
+            passkeys=(PASSKEY,),
+            offers_passkeys=True,
+            password=True,
+            app=True,
+            codes=7,
+            links=(LinkLine("l1", "Contoso", "https://login.contoso.example", NOW, None),),
+            providers=(ProviderLine("Fabrikam", "/login/upstream/fabrikam/link"),),
+            notices=(NoticeLine("An app was set up.", NOW, "203.0.113.7"),),
+            **CHANGE,
+        ),
+    ),
+    "new passkey": (
+        methods_pages.new_passkey,
+        methods_pages.NewPasskeyView(options="/o", name="Phone", **CHANGE),
+    ),
+    "passkey": (methods_pages.passkey, methods_pages.PasskeyView(passkey=PASSKEY, **CHANGE)),
+    "app code": (methods_pages.app, methods_pages.AppView(enrolled=True, **CHANGE)),
+    "app code, new": (
+        methods_pages.app,
+        methods_pages.AppView(
+            enrolled=False,
+            secret="JBSWY3DPEHPK3PXP",
+            address="otpauth://totp/alice?secret=JBSWY3DPEHPK3PXP",
+            picture=Markup("<svg></svg>"),
+            **CHANGE,
+        ),
+    ),
+    "codes": (methods_pages.codes, methods_pages.CodesView(left=3, possible=True, **CHANGE)),
+    "codes, shown": (
+        methods_pages.codes,
+        methods_pages.CodesView(left=0, possible=True, codes=("abcd-efgh-jkmn-pqrs",), **CHANGE),
+    ),
+    "password": (methods_pages.password, methods_pages.PasswordView(present=True, **CHANGE)),
+}
+FORMS = set(VIEWS) - {"account", "apps", "no apps", "app removed", "codes, shown"}
+SCRIPTED = {"new passkey"}
+
+
+CLOSED = {"lang", "static_base", "origin", "kind", "group", "impact"}
+"""Fields whose values are ours, or of a fixed list."""
+
+
+def poisoned(view: object, evil: str) -> Iterator[tuple[str, object]]:
+    """The view again and again, each time with every text in one of its fields hostile."""
+    for field in fields(view):  # type: ignore[arg-type]  # every view is a dataclass
+        value = getattr(view, field.name)
+        other = _hostile(value, evil)
+        if field.name not in CLOSED and other != value:
+            yield field.name, replace(view, **{field.name: other})  # type: ignore[type-var]
+
+
+def _hostile(value: object, evil: str) -> object:
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, str):
+        return evil
+    if isinstance(value, tuple):
+        return tuple(_hostile(one, evil) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        inner = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in CLOSED}
+        return replace(value, **{name: _hostile(one, evil) for name, one in inner.items()})
+    return value
