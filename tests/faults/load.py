@@ -31,6 +31,9 @@ class Journal:
         self.path, self._lock = path, threading.Lock()
         path.touch()
 
+    def __len__(self) -> int:
+        return self.path.read_bytes().count(b"\n")
+
     def write(self, **members: object) -> None:
         line = json.dumps(members) + "\n"
         with self._lock, self.path.open("a", encoding="utf-8") as file:
@@ -142,7 +145,7 @@ class Worker:
             try:
                 self._step()
             except NoAnswer:
-                over.wait(10)
+                over.wait(1)
 
     def _try(self, act: Callable[[], httpx2.Response]) -> dict[str, object]:
         self.again = act

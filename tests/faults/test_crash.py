@@ -68,8 +68,8 @@ def _finish(site: Site, journal: Journal, workers: list[Worker]) -> list[str]:
     What it lists as made and received by nobody.
     """
     with site.served(), under_load(workers) as over:
-        before = len(journal.entries())
-        while len(journal.entries()) < before + 60:
+        before = len(journal)
+        while len(journal) < before + 60:
             over.wait(0.05)
     done = subprocess.run(
         (BROKER, "invariants", "--journal", str(journal.path), "--skew", "0", "-o", "json"),
