@@ -73,9 +73,12 @@ def signed_in_with(lab: Lab, password: str) -> bool:
 
 
 @pytest.mark.attack("LOGIN-08")
+@pytest.mark.parametrize("outdated", [False, True])
 def test_a_sign_in_that_was_first_does_not_outlive_the_reset_beside_it(
-    crowded: Lab, monkeypatch: pytest.MonkeyPatch
+    crowded: Lab, monkeypatch: pytest.MonkeyPatch, outdated: bool
 ) -> None:
+    if outdated:
+        outdate(crowded)
     secret, needed = offered(crowded), WaysIn.needed
     beside: list[threading.Thread] = []
 

@@ -98,7 +98,7 @@ class NewPasswords:
                 Purpose.PASSWORD_RESET,
                 user_id,
                 None,
-                {"account": _account(user, store.password_hash(tx, user_id))},
+                {"account": _account(user)},
             )
             self._begun.begin(tx, ceremony, secret, "")
             self._notices.tell(tx, user_id, "reset.offered", "password", origin)
@@ -153,14 +153,16 @@ class NewPasswords:
             raise
 
     def _standing(self, tx: Transaction, user_id: str | None) -> tuple[User, str] | None:
-        """A person, and a digest of what a reset link was made for: it dies when that changes."""
+        """A person, and a digest of what a reset link was made for: it dies when that changes.
+
+        The password is no part of that: a sign-in may renew its hash. Whoever sets another forgets the link.
+        """
         user = store.get(tx, user_id) if user_id else None
-        return None if user is None else (user, _account(user, store.password_hash(tx, user.id)))
+        return None if user is None else (user, _account(user))
 
     def _told(self, tx: Transaction, user_id: str, origin: Origin) -> None:
-        """Within the change, after it: what was begun with the old password is over."""
-        self._begun.forget(tx, user_id, Purpose.PASSWORD_RESET)
-        self._begun.forget(tx, user_id, Purpose.SECOND_STEP)
+        """Within the change, after it."""
+        self._begun.outdate(tx, user_id)
         self._notices.tell(tx, user_id, "password.changed", "password", origin)
 
     def _refuse(self, user_id: str | None, reason: Reason, origin: Origin, wait: int = 0) -> NoReturn:
@@ -169,5 +171,5 @@ class NewPasswords:
         raise NotChanged(reason, wait)
 
 
-def _account(user: User, hashed: str | None) -> str:
-    return hashlib.sha256(f"{user.id}\0{user.email}\0{hashed}".encode()).hexdigest()
+def _account(user: User) -> str:
+    return hashlib.sha256(f"{user.id}\0{user.email}".encode()).hexdigest()
