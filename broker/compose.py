@@ -35,6 +35,7 @@ from broker.identity.clients.keys import ClientKeys
 from broker.identity.clients.management import Management
 from broker.identity.clients.possession import Possession
 from broker.identity.clients.registration import Policy, Registration
+from broker.identity.federation.links import Links
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.room import furnished
 from broker.identity.sessions.sessions import Sessions
@@ -160,6 +161,25 @@ def compose(
     notices = Notices(world, recorder)
     people = People(world, passwords, sessions, notices)
     providers = Providers(world, kek, STAMP)
+    links = Links(world, recorder, notices, people, lambda: estate().doors)
+    signing_in = assembled(
+        world,
+        recorder,
+        refusals,
+        sessions,
+        passwords,
+        kek,
+        settings.issuer,
+        settings.server_name,
+        Limits(
+            settings.failures_per_minute,
+            settings.account_failures_per_minute,
+            settings.account_strangers_per_hour,
+        ),
+        notices,
+        links.has,
+        providers.whole,
+    )
     federation = furnished(
         world,
         recorder,
@@ -169,6 +189,8 @@ def compose(
         people,
         clients,
         providers,
+        links,
+        signing_in.ways_in,
         lambda: estate().doors,
         key=kek.derive("federation"),
         per_minute=settings.interactions_per_minute,
@@ -254,24 +276,6 @@ def compose(
             here=here,
             key=kek.derive("registration"),
         ),
-    )
-    signing_in = assembled(
-        world,
-        recorder,
-        refusals,
-        sessions,
-        passwords,
-        kek,
-        settings.issuer,
-        settings.server_name,
-        Limits(
-            settings.failures_per_minute,
-            settings.account_failures_per_minute,
-            settings.account_strangers_per_hour,
-        ),
-        notices,
-        federation.links.has,
-        providers.whole,
     )
     signing_in.new_passwords.on_reset(
         lambda tx, user_id: grants.end_all(tx, user_id, "the password was set anew")

@@ -22,11 +22,11 @@ from broker.compose import counters
 from broker.estate.changes import Changes
 from broker.estate.estate import STAMP, Estate
 from broker.identity.clients.clients import Clients
-from broker.identity.federation.links import linked
+from broker.identity.federation.links import good_links
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.upstream import Upstream
 from broker.identity.tenants.tenants import Tenants
-from broker.identity.users.passwordless import passwordless
+from broker.identity.users.shut_out import shut_out
 from broker.runtime.clock import SystemClock
 from broker.runtime.database import Database, Unavailable
 from broker.runtime.egress import Egress
@@ -191,12 +191,9 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     world = World(clock, SystemEntropy(), database, Memory())
     clients = Clients(world, settings.development, settings.registration_idle_lifetime)
     changes = Changes(world, Tenants(world), settings.issuer)
-    estate, known_clients, without_password = database.read(
-        lambda tx: (
-            changes.load(tx),
-            clients.every(tx),
-            [user_id for user_id in passwordless(tx) if not linked(tx, user_id)],
-        )
+    estate, known_clients = database.read(lambda tx: (changes.load(tx), clients.every(tx)))
+    nowhere = database.read(
+        lambda tx: [user.id for user in shut_out(tx) if not good_links(tx, user, estate.doors.tenants)]
     )
     secretless = [
         client.client_id
@@ -207,7 +204,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
         found += _keys(settings, database, kek, estate, after)
         found += _providers(settings, world, kek, estate)
     found += lint.estate(estate, known_clients, settings.key_retire_after)
-    found += lint.credentials(without_password, secretless)
+    found += lint.credentials(nowhere, secretless)
     found += lint.certificates(
         known_clients,
         trusted=settings.client_certificate_authorities is not None,

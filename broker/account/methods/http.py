@@ -9,8 +9,6 @@ from broker.account.methods import views
 from broker.account.views import browser
 from broker.authorization.login.way import Way
 from broker.authorization.upstream import offers
-from broker.identity.federation.links import LastWay
-from broker.identity.federation.model import Link
 from broker.identity.federation.room import Room as Federation
 from broker.identity.users.assembly import SigningIn
 from broker.identity.users.credentials.model import Passkey
@@ -41,40 +39,34 @@ def blueprint(behind: Methods) -> Blueprint:
     @face.signed_in("sign-in")
     def unlink(visit: Visit) -> Response:
         face.check(visit, "links")
-        if (again := to_prove(visit, "sign-in")) is not None:
-            return again
+        which = visit.form.require("unlink")
         try:
-            if not federation.links.remove(visit.visitor.user.id, visit.form.require("unlink"), visit.origin):
+            if not federation.own_links.remove(visit.visitor.session, which, visit.origin):
                 return gone()
-        except LastWay:
-            return listed(visit, NotChanged(Reason.LAST_WAY_IN))
+        except NotChanged as error:
+            return to_prove(visit, "sign-in", error) or listed(visit, error)
         return respond.redirect(visit.url("/sign-in"))
 
     def listed(visit: Visit, wrong: NotChanged | None = None) -> Response:
         user_id, session = visit.visitor.user.id, visit.visitor.session
+        links = federation.links.at(visit.door, user_id)
         if not ways_in.whole(session.provider):
-            links = [link for link in links_at(visit) if link.provider == session.provider]
-            return respond.page(views.methods_of(face.around(visit), links, federation.providers.known()))
+            mine = [link for link in links if link.provider == session.provider]
+            return respond.page(views.methods_of(face.around(visit), mine, federation.providers.known()))
         factors, passkeys = ways_in.of(user_id)
         html = views.methods(
             face.around(visit),
             factors,
             passkeys,
-            links_at(visit),
+            links,
             federation.providers.known(),
-            offers.to_link(federation.visits, visit.door, lambda about: face.token(visit, about)),
+            offers.to_link(federation.visits, visit.door, links, lambda about: face.token(visit, about)),
             ways_in.told(user_id),
             face.sending(visit, "/sign-in", "links"),
             offers_passkeys=ways_in.offers_passkeys,
             error=said(wrong),
         )
         return answered(html, wrong)
-
-    def links_at(visit: Visit) -> list[Link]:
-        """The person's links that count at this door: at a tenant's, those of its providers and of the server's."""
-        here = visit.door.tenant
-        found = federation.links.of(visit.visitor.user.id)
-        return [link for link in found if here is None or link.tenant in (None, here)]
 
     @face.signed_in("passkey")
     def new_passkey(visit: Visit) -> Response:
