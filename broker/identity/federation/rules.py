@@ -12,6 +12,7 @@ from broker.identity.users.model import User
 from broker.protocol import acr
 
 LONGEST_NAME = 200
+LONGEST_SUBJECT = 255
 LONGEST_EMAIL = 320
 LONGEST_TEXT = 256
 _MOST_VALUES = 1000
@@ -72,6 +73,13 @@ def issuer_of(provider: Provider, claims: Mapping[str, object]) -> str | None:
     if not isinstance(tenant, str) or tenant not in provider.upstream_tenants:
         return None
     return provider.issuer.replace(TENANT_ID, tenant)
+
+
+def subject_of(claims: Mapping[str, object]) -> str | None:
+    """OpenID Connect Core section 2: whom claims are about; None where `sub` is none."""
+    found = claims.get("sub")
+    plain = isinstance(found, str) and found.isascii() and found.isprintable()
+    return str(found) if plain and 0 < len(str(found)) <= LONGEST_SUBJECT else None
 
 
 def issuers(provider: Provider) -> tuple[str, ...]:
