@@ -321,6 +321,7 @@ def compose(
             recorder,
             refusals,
             interactions,
+            sessions,
             questions,
             Giving(world, recorder, grants, estate, devices, settings.code_lifetime, settings.grant_lifetime),
             devices,

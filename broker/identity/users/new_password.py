@@ -75,15 +75,17 @@ class NewPasswords:
         self._judged(new, user, origin)
         hashed = self._passwords.hash(new)
 
-        def unit(tx: Transaction) -> bool:
+        def unit(tx: Transaction) -> Reason | None:
+            if not self._sessions.goes_on(tx, session):
+                return Reason.SIGN_IN_STALE
             if not store.replace_password_hash(tx, user_id, stored, hashed):
-                return False  # changed meanwhile
+                return Reason.PASSWORD_WRONG  # changed meanwhile
             self._told(tx, user_id, origin)
             self._sessions.end_others_within(tx, session, origin)
-            return True
+            return None
 
-        if not self._world.database.write(unit):
-            self._refuse(user_id, Reason.PASSWORD_WRONG, origin)
+        if (reason := self._world.database.write(unit)) is not None:
+            self._refuse(user_id, reason, origin)
 
     def offer_reset(self, user_id: str, origin: Origin) -> str:
         """A secret that sets this person's password, once and soon; any before it is worth nothing. LookupError."""
