@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from broker.admin.books import revived
+from broker.cli.invariants import books_of
 from broker.estate.model import Edge, EdgeConsent
 from broker.identity.users.model import User
 from tests.lab import (
@@ -15,6 +17,7 @@ from tests.lab import (
     ISSUER,
     PASSWORD,
     TICKETS,
+    Browser,
     Lab,
     Page,
     assert_refused,
@@ -142,14 +145,83 @@ def test_consent_that_is_remembered_ends_when_it_was_said_to(lab: Lab) -> None:
 
 
 def test_taking_a_consent_back_ends_every_grant_that_repeats_it(lab: Lab) -> None:
+    first = lab.redeem(lab.code("web-app"), "web-app").json
     browser = lab.browser()
-    first = lab.redeem(lab.code("web-app", browser=browser), "web-app").json
-    again = lab.redeem(landed(browser.get(lab.authorize_url("web-app")))["code"], "web-app").json
+    again = lab.redeem(landed(lab.consent_page(browser=browser, client_id="web-app"))["code"], "web-app").json
     assert grant_of(lab, first["access_token"]) != grant_of(lab, again["access_token"])
     assert lab.broker.grants.revoke(grant_of(lab, again["access_token"]), "test")
     assert not lab.active(first["access_token"]) and not lab.active(again["access_token"])
     asked = browser.get(lab.authorize_url("web-app"))
     assert asked.status_code == 200 and b'name="decision"' in asked.data
+
+
+def test_visits_that_repeat_one_sign_in_share_its_grant(lab: Lab) -> None:
+    """Else a client that asks again every few minutes would leave a grant behind each time."""
+    browser = lab.browser()
+    lab.code("web-app", browser=browser, scope="tickets:read offline_access")
+
+    def again(browser: Browser, scope: str = "tickets:read", **changes: str) -> str:
+        lab.clock.advance(60)
+        arrived = landed(browser.get(lab.authorize_url("web-app", scope=scope, **changes)))
+        return str(grant_of(lab, lab.redeem(arrived["code"], "web-app").json["access_token"]))
+
+    first = again(browser)
+    assert again(browser) == again(browser) == first and lab.rows("access_grant") == 2
+    wide = "tickets:read offline_access"
+    lines = {again(browser, wide), again(browser, wide)}
+    assert len(lines) == 2 and first not in lines, "each line of refresh tokens has its own"
+    other = lab.browser()
+    lab.consent_page(browser=other, client_id="web-app")
+    assert again(other) != first, "another sign-in"
+    lab.clock.advance(1)
+    browser.sign_in(browser.get(lab.authorize_url("web-app", prompt="login")))
+    assert again(browser) != first, "a newer sign-in"
+
+
+def test_what_one_revocation_ends_is_never_given_again(lab: Lab) -> None:
+    browser = lab.browser()
+    lab.code("web-app", browser=browser, scope="tickets:read offline_access")
+
+    def again() -> str:
+        code = landed(browser.get(lab.authorize_url("web-app")))["code"]
+        return str(lab.redeem(code, "web-app").json["access_token"])
+
+    first, second = again(), again()
+    assert grant_of(lab, first) == grant_of(lab, second)
+    assert lab.revoke(first, "web-app").status_code == 200
+    assert not lab.active(first) and not lab.active(second)
+    third = again()
+    assert lab.active(third) and grant_of(lab, third) != grant_of(lab, first)
+
+
+def test_a_repeated_grant_that_nobody_fetched_is_swept_and_others_stay(lab: Lab) -> None:
+    wide = "tickets:read offline_access"
+    browser = lab.browser()
+    lab.code("web-app", browser=browser, scope=wide)  # the consent itself, never used
+    used = landed(browser.get(lab.authorize_url("web-app", scope=wide)))["code"]
+    token = lab.redeem(used, "web-app").json["refresh_token"]
+    landed(browser.get(lab.authorize_url("web-app", scope=wide)))
+    lab.clock.advance(86399)
+    lab.broker.sweep()
+    assert lab.rows("access_grant") == 3
+    lab.clock.advance(1)
+    lab.broker.sweep()
+    assert lab.rows("access_grant") == 2
+    assert lab.refresh(token, "web-app").status_code == 200
+
+
+def test_a_revocation_is_kept_as_long_as_anything_could_live_and_no_longer(lab: Lab) -> None:
+    token = lab.tokens()["access_token"]
+    grant = grant_of(lab, token)
+    [row] = lab.broker.grants.list("alice")
+    assert lab.broker.grants.revoke(grant, "test") and lab.rows("denial") == 1
+    lab.clock.advance(row.expires_at + 86399 - lab.clock.now())
+    lab.broker.sweep()
+    assert lab.rows("denial") == 1
+    lab.clock.advance(1)
+    lab.broker.sweep()
+    assert lab.rows("denial") == lab.rows("access_grant") == 0
+    assert not list(revived(books_of(lab.broker), 0.0)), "and its end is no contradiction"
 
 
 def test_a_remembered_consent_gives_no_more_than_this_request_asks(lab: Lab) -> None:
