@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, request
 
 from broker.account.face import Face, Visit, gone
-from broker.account.methods import views
+from broker.account.methods import proving, views
 from broker.account.views import browser
-from broker.authorization.login.way import Way
 from broker.authorization.upstream import offers
 from broker.identity.federation.room import Room as Federation
 from broker.identity.users.assembly import SigningIn
 from broker.identity.users.credentials.model import Passkey
 from broker.identity.users.own import NotChanged
 from broker.identity.users.password import Unfit
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import OAuthError
 from broker.web import errors, respond, texts
 from broker.web.doorway import everywhere
 
@@ -210,14 +209,8 @@ def blueprint(behind: Methods) -> Blueprint:
 
     def to_prove(visit: Visit, page: str, error: NotChanged | None = None) -> Response | None:
         """To the sign-in, and back to `page`, where it is too old or too weak for a change; None when it is not."""
-        if error is None and not ways_in.stale(visit.visitor.session):
-            return None
-        if error is not None and error.reason is not Reason.SIGN_IN_STALE:
-            return None
-        wanted = ways_in.demand(visit.visitor.user.id).acr
-        # Whoever is vouched for by a tenant's own provider has to prove it to this server itself.
-        again = not ways_in.whole(visit.visitor.session.provider)
-        return respond.redirect(visit.door.url(Way("", "account", page, True, wanted, again).path()))
+        way = proving.way(ways_in, visit.visitor.session, page, error)
+        return None if way is None else respond.redirect(visit.door.url(way.path()))
 
     routes = face.doorway.pages("methods")
     everywhere(routes, "/account/sign-in", methods, "GET")
