@@ -155,43 +155,51 @@ def test_taking_a_consent_back_ends_every_grant_that_repeats_it(lab: Lab) -> Non
     assert asked.status_code == 200 and b'name="decision"' in asked.data
 
 
+def again(lab: Lab, browser: Browser) -> str:
+    """The access token of one more visit, which nobody is asked about."""
+    lab.clock.advance(60)
+    code = landed(browser.get(lab.authorize_url("web-app")))["code"]
+    return str(lab.redeem(code, "web-app").json["access_token"])
+
+
+def without_refresh(lab: Lab) -> None:
+    """From now on the web app gets no refresh tokens."""
+    web = lab.broker.world.database.read(lambda tx: lab.broker.clients.within(tx, "web-app"))
+    assert web is not None
+    lab.change(lambda tx: lab.broker.clients.put(tx, replace(web, grant_types=("authorization_code",))))
+
+
 def test_visits_that_repeat_one_sign_in_share_its_grant(lab: Lab) -> None:
     """Else a client that asks again every few minutes would leave a grant behind each time."""
-    browser = lab.browser()
-    lab.code("web-app", browser=browser, scope="tickets:read offline_access")
-
-    def again(browser: Browser, scope: str = "tickets:read", **changes: str) -> str:
-        lab.clock.advance(60)
-        arrived = landed(browser.get(lab.authorize_url("web-app", scope=scope, **changes)))
-        return str(grant_of(lab, lab.redeem(arrived["code"], "web-app").json["access_token"]))
-
-    first = again(browser)
-    assert again(browser) == again(browser) == first and lab.rows("access_grant") == 2
-    wide = "tickets:read offline_access"
-    lines = {again(browser, wide), again(browser, wide)}
-    assert len(lines) == 2 and first not in lines, "each line of refresh tokens has its own"
-    other = lab.browser()
+    without_refresh(lab)
+    browser, other = lab.browser(), lab.browser()
+    lab.code("web-app", browser=browser)
+    grants = {grant_of(lab, again(lab, browser)) for _ in range(3)}
+    assert len(grants) == lab.rows("access_grant") == 1
     lab.consent_page(browser=other, client_id="web-app")
-    assert again(other) != first, "another sign-in"
-    lab.clock.advance(1)
+    grants.add(grant_of(lab, again(lab, other)))
+    assert len(grants) == 2, "another sign-in"
     browser.sign_in(browser.get(lab.authorize_url("web-app", prompt="login")))
-    assert again(browser) != first, "a newer sign-in"
+    grants.add(grant_of(lab, again(lab, browser)))
+    assert len(grants) == 3, "a newer sign-in"
 
 
-def test_what_one_revocation_ends_is_never_given_again(lab: Lab) -> None:
+def test_each_line_of_refresh_tokens_has_a_grant_of_its_own(lab: Lab) -> None:
     browser = lab.browser()
-    lab.code("web-app", browser=browser, scope="tickets:read offline_access")
+    lab.code("web-app", browser=browser)
+    assert len({grant_of(lab, again(lab, browser)) for _ in range(3)}) == 3
 
-    def again() -> str:
-        code = landed(browser.get(lab.authorize_url("web-app")))["code"]
-        return str(lab.redeem(code, "web-app").json["access_token"])
 
-    first, second = again(), again()
+def test_a_grant_that_was_revoked_is_never_given_again(lab: Lab) -> None:
+    without_refresh(lab)
+    browser = lab.browser()
+    lab.code("web-app", browser=browser)
+    first, second = again(lab, browser), again(lab, browser)
     assert grant_of(lab, first) == grant_of(lab, second)
     assert lab.revoke(first, "web-app").status_code == 200
     assert not lab.active(first) and not lab.active(second)
-    third = again()
-    assert lab.active(third) and grant_of(lab, third) != grant_of(lab, first)
+    asked = browser.get(lab.authorize_url("web-app"))
+    assert asked.status_code == 200 and b'name="decision"' in asked.data
 
 
 def test_a_repeated_grant_that_nobody_fetched_is_swept_and_others_stay(lab: Lab) -> None:
