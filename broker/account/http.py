@@ -40,7 +40,7 @@ def blueprint(behind: Account) -> Blueprint:
         ways = []
         if whole(visit.visitor.session.provider):
             factors, _ = behind.signing_in.ways_in.of(user.id)
-            ways = method_views.ways(factors, len(behind.federation.links.of(user.id)), lang)
+            ways = method_views.ways(factors, behind.federation.links.good(user.id), lang)
         return respond.page(views.overview(around, tenants, apps, seen(visit.visitor.session), ways))
 
     @face.signed_in("apps")

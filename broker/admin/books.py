@@ -89,12 +89,19 @@ def revived(books: Books, skew: float) -> Iterator[str]:
         if record.fact == "grant.revoked":
             grant = record.members.get("grant_id")
             ended.setdefault(grant, record.time)
-            if Target(Kind.GRANT, str(grant)) not in books.denied:
+            if Target(Kind.GRANT, str(grant)) not in books.denied and not _past(record, books.now):
                 yield f"grant {grant}: revoked by {record.id}, and not off"
     for record in books.mints:
         grant = record.members.get("grant_id")
         if grant in ended and record.time > ended[grant] + skew:
             yield f"{record.id}: minted {record.time - ended[grant]:.3f} s after grant {grant} was revoked"
+
+
+def _past(record: Evidence, now: float) -> bool:
+    """Whether what a revocation ended would be over by itself by now."""
+    change = record.members.get("change")
+    until = change.get("until") if isinstance(change, dict) else None
+    return isinstance(until, (int, float)) and until <= now
 
 
 def _lines(books: Books) -> dict[str, list[Refresh]]:

@@ -38,12 +38,13 @@ def estate(found: Estate, clients: Sequence[Client], retire_after: int) -> list[
 
 
 def credentials(users: Sequence[str], clients: Sequence[str]) -> list[Finding]:
-    """Users without a password, confidential clients without a secret."""
+    """Users without a way in, confidential clients without a secret."""
 
     def people() -> Iterator[Finding]:
         if users:
-            text = f"Without a password, so without a way to sign in: {listed(users)}."
-            yield warn("users.passwords", text, "`broker user set-password ID`, or delete them.")
+            text = f"Without a password, a passkey or a link that can be used: {listed(users)}."
+            fix = "They cannot sign in: `broker user set-password ID`, or delete them."
+            yield warn("users.passwords", text, fix)
 
     def secretless() -> Iterator[Finding]:
         if clients:
@@ -53,7 +54,7 @@ def credentials(users: Sequence[str], clients: Sequence[str]) -> list[Finding]:
             )
 
     return [
-        *checked("users.passwords", "Every user has a password, or is linked to a provider.", people()),
+        *checked("users.passwords", "Every user has a way to sign in.", people()),
         *checked("clients.secrets", "Every confidential client has a secret.", secretless()),
     ]
 

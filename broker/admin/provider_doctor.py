@@ -1,13 +1,15 @@
-"""Diagnosis of identity providers: whether people can sign in there, and what a set of claims would make of them."""
+"""Diagnosis of identity providers: whether people can sign in there, and whether what they say leads anywhere."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from broker.admin import provider_rules
 from broker.admin.doctor import Finding, checked, fail, listed, warn
 from broker.identity.federation import rules
-from broker.identity.federation.model import Identity, Provider
+from broker.identity.federation.model import Provider
 from broker.identity.federation.upstream import Unavailable, Upstream
 from broker.identity.tenants.model import Tenant
+from broker.identity.users.credentials.model import PRIVILEGED
 from broker.protocol.names import NONE
 from broker.protocol.redirect_uri import is_loopback
 
@@ -40,36 +42,36 @@ def findings(found: Sequence[Seen], tenants: Mapping[str, Tenant]) -> list[Findi
         *checked(
             "idp.accepted", "Every identity provider is accepted by a tenant.", _accepted(found, tenants)
         ),
+        *mappings([seen.provider for seen in found], tenants),
     ]
 
 
-def told(
-    provider: Provider, claims: Mapping[str, object], tenants: Mapping[str, Tenant]
-) -> dict[str, object]:
-    """What a sign-in with these claims would come to."""
-    issuer = rules.issuer_of(provider, claims)
-    mapped = rules.mapped(provider, claims, tenants)
-    acr, amr = rules.strength(provider, claims)
-    subject = str(claims.get("sub", ""))
-    identity = Identity(issuer or provider.issuer, subject, claims, acr, amr, None)
-    return {
-        "provider": provider.id,
-        "issuer": issuer,
-        "subject": subject or None,
-        "user_id": list(rules.new_ids(provider, identity, mapped)) if subject else [],
-        "name": mapped.name,
-        "email": mapped.email,
-        "tenants": [
-            {
-                "id": place.tenant,
-                "roles": None if place.roles is None else list(place.roles),
-                "attributes": dict(place.attributes),
-            }
-            for place in mapped.places
-        ],
-        "acr": acr,
-        "amr": list(amr),
-    }
+def mappings(providers: Sequence[Provider], tenants: Mapping[str, Tenant]) -> list[Finding]:
+    """What can be said of mappings without claims."""
+
+    def wrong() -> Iterator[Finding]:
+        for provider in providers:
+            yield from _mapping(provider, tenants)
+
+    return checked("idp.mapping", "Every mapping of claims leads to what there is.", wrong())
+
+
+def _mapping(provider: Provider, tenants: Mapping[str, Tenant]) -> Iterator[Finding]:
+    fix = "Correct its `claims` in the estate file and apply it."
+    problems = list(provider_rules.fits(provider.id, provider, None, tenants))
+    if problems:
+        yield fail("idp.mapping", f"{'; '.join(str(problem) for problem in problems)}.", fix)
+    outcomes = [(rule, role) for rule in provider.mapping.roles for role in provider_rules.outcomes(rule)]
+    given = [role for rule, role in outcomes if rule.always is not None and role in PRIVILEGED]
+    if given:
+        text = f"{provider.id} makes everybody {listed(given)}."
+        yield warn("idp.mapping", text, "Map such a role from values of a claim.")
+    near = [role for _, role in outcomes if role not in PRIVILEGED and role.strip().casefold() in PRIVILEGED]
+    if near:
+        text = (
+            f"{provider.id} maps to {listed(near)}, which is another role than {near[0].strip().casefold()}."
+        )
+        yield warn("idp.mapping", text, fix)
 
 
 def _metadata(found: Sequence[Seen]) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ def fits(
     if provider.tenant is not None and provider.tenant not in tenants:
         yield Problem(f"{path}.tenant", f"there is no tenant {provider.tenant}")
     for i, rule in enumerate(provider.mapping.tenants):
-        for name in _outcomes(rule):
+        for name in outcomes(rule):
             if name not in tenants:
                 yield Problem(f"{path}.claims.tenants[{i}]", f"there is no tenant {name}")
             elif provider.id not in tenants[name].providers:
@@ -144,5 +144,6 @@ def _rule(path: str, rule: RuleEntry, closed: bool) -> Iterator[Problem]:
             yield Problem(path, "what is mapped to is 1 to 128 printable characters")
 
 
-def _outcomes(rule: Rule) -> list[str]:
+def outcomes(rule: Rule) -> list[str]:
+    """All that a rule can come to, where it stands in the file."""
     return [rule.always] if rule.always is not None else list(dict.fromkeys((rule.values or {}).values()))

@@ -16,6 +16,7 @@ from broker.authorization.model import AuthorizationRequest, Grant, Leave
 from broker.authorization.question import Question, Questions
 from broker.authorization.wishes import unmet
 from broker.identity.sessions.model import Session
+from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.names import OFFLINE_ACCESS, OPENID
@@ -50,6 +51,7 @@ class Consent:
         recorder: Recorder,
         refusals: Refusals,
         interactions: Interactions,
+        sessions: Sessions,
         questions: Questions,
         giving: Giving,
         devices: Devices,
@@ -57,7 +59,7 @@ class Consent:
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._interactions, self._questions, self._giving = interactions, questions, giving
-        self._reachable = reachable
+        self._sessions, self._reachable = sessions, reachable
         self._devices = devices
 
     def visit(
@@ -113,6 +115,8 @@ class Consent:
     ) -> Leave:
         def unit(tx: Transaction) -> Leave:
             request = self._interactions.claim(tx, shown.request.id, cookie)
+            if not self._sessions.goes_on(tx, session):
+                raise unknown()
             if self._questions.ask(tx, door, request, session).fingerprint != shown.fingerprint:
                 raise unknown()
             return self._giving.again(tx.inside(before.tenant), shown, session, before, origin)
@@ -151,6 +155,8 @@ class Consent:
         origin: Origin,
     ) -> Leave:
         request = self._interactions.claim(tx, shown.request.id, cookie)
+        if not self._sessions.goes_on(tx, session):
+            raise Incomplete("changed")  # who comes back with it has to sign in
         if not answer.allow:
             self._recorder.record(
                 tx, _refusal("consent.denied", door, request, session, Reason.USER_DENIED), origin

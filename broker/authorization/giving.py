@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from broker.audit.model import Fact
 from broker.audit.record import Recorder
-from broker.authorization import codes, details, store
+from broker.authorization import codes, details, rules, store
 from broker.authorization.device.devices import Devices
 from broker.authorization.grants import Grants
 from broker.authorization.interaction import unknown
@@ -81,9 +81,10 @@ class Giving:
     def again(
         self, tx: Transaction, question: Question, session: Session, before: Grant, origin: Origin
     ) -> Leave:
-        """A new grant under an earlier consent: no wider, and it ends when that one does."""
-        if self._grants.ended(tx, before.id):
-            raise unknown()
+        """A grant under an earlier consent: no wider, and it ends when that one does.
+
+        The one that is there already, where nothing about it would differ and no line of refresh tokens begins.
+        """
         now = self._world.clock.now()
         grant = replace(
             before,
@@ -101,8 +102,12 @@ class Giving:
             sid=session.sid,
             last_used_at=None,
         )
-        store.add_grant(tx, grant)
-        return self._leave(tx, question.request, grant, origin)
+        same = next((one for one in question.standing if rules.repeats(grant, one)), None)
+        if self._grants.ended(tx, before.id) or (same and self._grants.ended(tx, same.id)):
+            raise unknown()
+        if same is None:
+            store.add_grant(tx, grant)
+        return self._leave(tx, question.request, same or grant, origin)
 
     def wider(self, tx: Transaction, grant_id: str, session: Session, origin: Origin) -> Leave:
         """The same grant, reaching everything that edges lead to by now."""

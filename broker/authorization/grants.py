@@ -1,5 +1,7 @@
 """Grants as other rooms use them: found within a transaction, ended with everything that came from them."""
 
+from collections.abc import Sequence
+
 from broker.audit.model import Fact
 from broker.audit.record import Recorder
 from broker.authorization import store
@@ -10,6 +12,8 @@ from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
 
+KEEP = 86400.0
+"""Seconds for which a grant and what ended it are kept once it is over, for clocks that differ and late replays."""
 _USED_EVERY = 60.0
 
 
@@ -23,8 +27,7 @@ class Grants:
     def standing(self, tx: Transaction, user_id: str, client_id: str, resource_id: str) -> list[Grant]:
         """What the user allowed this client at this resource before and has not taken back, newest first."""
         now = self._world.clock.now()
-        found = store.standing(tx, user_id, client_id, resource_id, now)
-        return [grant for grant in found if not self.ended(tx, grant.id)]
+        return _live(tx, store.standing(tx, user_id, client_id, resource_id, now), now)
 
     def of_session(self, tx: Transaction, user_id: str, sid: str) -> list[Grant]:
         """What this user allowed in one browser session, whether or not it is still in force."""
@@ -33,14 +36,7 @@ class Grants:
     def list(self, user_id: str | None = None, tenant: str | None = None) -> list[Grant]:
         """Every grant in force, of one user or of all, of one tenant or of all."""
         now = self._world.clock.now()
-
-        def read(tx: Transaction) -> list[Grant]:
-            found = store.grants(tx, user_id, now)
-            return [
-                grant for grant in found if live.first_off(tx, [Target(Kind.GRANT, grant.id)], now) is None
-            ]
-
-        return self._world.database.read(read, tenant)
+        return self._world.database.read(lambda tx: _live(tx, store.grants(tx, user_id, now), now), tenant)
 
     def ended(self, tx: Transaction, grant_id: str) -> bool:
         return live.first_off(tx, [Target(Kind.GRANT, grant_id)], self._world.clock.now()) is not None
@@ -56,10 +52,14 @@ class Grants:
         return live.ended(tx, Target(Kind.GRANT, grant_id), self._world.clock.now())
 
     def end(self, tx: Transaction, grant_id: str, tenant: str, why: str, origin: Origin | None) -> bool:
-        """Within `tx`: the grant and everything made from it is dead once this commits. False when it was."""
-        ended = live.end(tx, Target(Kind.GRANT, grant_id), tenant, self._world.clock.now(), why)
+        """Within `tx`: the grant and everything made from it is dead once this commits. False when it was.
+
+        It is kept in mind for as long as anything made from it could live: nothing outlives its grant.
+        """
+        grant = store.grant(tx, grant_id)
+        until = None if grant is None else grant.expires_at + KEEP
+        ended = live.end(tx, Target(Kind.GRANT, grant_id), tenant, self._world.clock.now(), why, until)
         if ended:
-            grant = store.grant(tx, grant_id)
             fact = Fact(
                 "grant.revoked",
                 tenant=tenant,
@@ -67,7 +67,7 @@ class Grants:
                 subject=grant.user_id if grant else None,
                 client=grant.client_id if grant else None,
                 resource=grant.resource_id if grant else None,
-                change={"why": why},
+                change={"why": why, **({"until": until} if until else {})},
             )
             self._recorder.record(tx, fact, origin)
         return ended
@@ -89,3 +89,9 @@ class Grants:
         """Within `tx`: every grant of a user, as when their password was reset."""
         for grant in store.grants(tx, user_id, self._world.clock.now()):
             self.end(tx, grant.id, grant.tenant, why, None)
+
+
+def _live(tx: Transaction, found: Sequence[Grant], now: float) -> list[Grant]:
+    """Those that have not ended, asked all at once."""
+    off = live.all_off(tx, [Target(Kind.GRANT, grant.id) for grant in found], now)
+    return [grant for grant in found if Target(Kind.GRANT, grant.id) not in off]

@@ -1,6 +1,7 @@
 """OAuth 2.1 section 7, RFC 8252 section 8.6: when a person must be asked again, and what is asked; pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from broker.authorization import details
 from broker.authorization.model import AuthorizationRequest, Grant
@@ -70,6 +71,15 @@ def remembered(request: AuthorizationRequest, client: Client) -> bool:
     ):
         return False
     return not client.public or redirect_uri.destination(request.redirect_uri).kind == "web"
+
+
+def repeats(grant: Grant, earlier: Grant) -> bool:
+    """Whether a new grant would be an earlier one again: of the same consent, sign-in and extent.
+
+    A line of refresh tokens has a grant of its own, which ends with it.
+    """
+    same = replace(earlier, id=grant.id, created_at=grant.created_at, last_used_at=grant.last_used_at)
+    return not grant.offline and same == grant
 
 
 def covering(

@@ -105,6 +105,12 @@ _SWEEP = (
     ),
     delete(code_table).where(wall(code_table), code_table.c.expires_at <= bindparam("long_ago")),
     delete(grant_table).where(wall(grant_table), grant_table.c.expires_at <= bindparam("long_ago")),
+    delete(grant_table).where(
+        wall(grant_table),
+        grant_table.c.id != grant_table.c.consent_id,
+        grant_table.c.last_used_at.is_(None),
+        grant_table.c.created_at <= bindparam("long_ago"),
+    ),
 )
 _ADD_GRANT = insert(grant_table)
 _GRANT = select(grant_table).where(wall(grant_table), grant_table.c.id == bindparam("which"))
@@ -212,7 +218,8 @@ def rebind(tx: Transaction, before: str, after: str) -> None:
 
 
 def sweep(tx: Transaction, now: float, long_ago: float) -> None:
-    """Drop requests that expired, and codes and grants so old that a replay can end nothing any more."""
+    """Drop requests that expired, codes and grants so old that a replay can end nothing any more, and grants of that
+    age that repeat a consent and were never used."""
     requests, *others = _SWEEP
     tx.execute(requests, wall=tx.tenant, now=now)
     for statement in others:

@@ -6,30 +6,29 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import click
 
 from broker import app, schema
+from broker.admin import claims_doctor, knobs, lint, provider_doctor
 from broker.admin import doctor as rules
-from broker.admin import knobs, lint, provider_doctor
 from broker.admin.doctor import FileFacts, Finding, Level, fail, warn
 from broker.audit import trace as evidence
 from broker.audit.model import Outcome
+from broker.cli import idp
 from broker.cli.local import Failed, Place, Unhealthy, local, settings_for, sqlite_file
 from broker.cli.output import JSON, output, text
 from broker.cli.safety import unsafe
 from broker.compose import counters
 from broker.estate.changes import Changes
-from broker.estate.estate import STAMP, Estate
+from broker.estate.estate import Estate
 from broker.identity.clients.clients import Clients
-from broker.identity.federation.links import linked
-from broker.identity.federation.providers import Providers
-from broker.identity.federation.upstream import Upstream
+from broker.identity.federation.links import good_links
 from broker.identity.tenants.tenants import Tenants
-from broker.identity.users.passwordless import passwordless
+from broker.identity.users.shut_out import shut_out
 from broker.runtime.clock import SystemClock
 from broker.runtime.database import Database, Unavailable
-from broker.runtime.egress import Egress
 from broker.runtime.engines import open_database
 from broker.runtime.entropy import SystemEntropy
 from broker.runtime.ephemeral.memory import Memory
@@ -46,18 +45,40 @@ _SEVERITY = list(Level)
 
 
 @click.command("doctor")
+@click.option(
+    "--provider", metavar="ID", help="Look at this identity provider alone: at its mapping, with --claims."
+)
+@click.option(
+    "--claims",
+    type=click.File("r", encoding="utf-8"),
+    help="A JSON object with the claims of an id_token; - is standard input.",
+)
 @local
 @output
-def doctor(data: Path | None, database: str | None, output: str) -> None:
+def doctor(
+    provider: str | None, claims: IO[str] | None, data: Path | None, database: str | None, output: str
+) -> None:
     """Look at settings, keys, database, clock and estate; exit code 5 when something is unhealthy."""
-    found = examine(Place(data, database))
+    if (provider is None) != (claims is None):
+        raise click.UsageError("Give --provider and --claims together.")
+    place, more = Place(data, database), {}
+    if provider is None or claims is None:
+        found = examine(place)
+    else:
+        named, said, tenants = idp.read(place, provider, claims)
+        found = [
+            *provider_doctor.mappings([named], tenants),
+            claims_doctor.weighed(named, said, tenants),
+        ]
+        more = {"claims": claims_doctor.told(named, said, tenants)}
     worst = max((finding.level for finding in found), key=_SEVERITY.index)
     if output == JSON:
         members = [
             {"id": finding.id, "level": finding.level.value, "what": finding.what, "fix": finding.fix}
             for finding in found
         ]
-        click.echo(json.dumps({"status": worst.value, "findings": members}, ensure_ascii=False, indent=2))
+        answer = {"status": worst.value, "findings": members, **more}
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
         for line in _lines(found):
             click.echo(line)
@@ -191,12 +212,9 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     world = World(clock, SystemEntropy(), database, Memory())
     clients = Clients(world, settings.development, settings.registration_idle_lifetime)
     changes = Changes(world, Tenants(world), settings.issuer)
-    estate, known_clients, without_password = database.read(
-        lambda tx: (
-            changes.load(tx),
-            clients.every(tx),
-            [user_id for user_id in passwordless(tx) if not linked(tx, user_id)],
-        )
+    estate, known_clients = database.read(lambda tx: (changes.load(tx), clients.every(tx)))
+    nowhere = database.read(
+        lambda tx: [user.id for user in shut_out(tx) if not good_links(tx, user, estate.doors.tenants)]
     )
     secretless = [
         client.client_id
@@ -205,9 +223,9 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     ]
     if kek is not None:
         found += _keys(settings, database, kek, estate, after)
-        found += _providers(settings, world, kek, estate)
+        found += idp.examined(settings, world, kek, estate.doors.tenants)
     found += lint.estate(estate, known_clients, settings.key_retire_after)
-    found += lint.credentials(without_password, secretless)
+    found += lint.credentials(nowhere, secretless)
     found += lint.certificates(
         known_clients,
         trusted=settings.client_certificate_authorities is not None,
@@ -249,28 +267,6 @@ def _keys(
         policy = None
     opened = Finding("keys.opened", Level.OK, "The sealing key opens every active key.")
     return [opened, *rules.rings(keyring, needed, policy, now)]
-
-
-def _providers(settings: Settings, world: World, kek: KeyEncryptionKey, estate: Estate) -> list[Finding]:
-    """Asks each identity provider as a sign-in would; nothing is said where there is none."""
-    known = Providers(world, kek, STAMP)
-    egress = Egress(
-        settings.development and settings.loopback, world.clock, authorities=settings.egress_authorities
-    )
-    upstream = Upstream(egress, world.clock)
-    try:
-        secrets = world.database.read(
-            lambda tx: {provider: known.secret(tx, found) for provider, found in known.known().items()}
-        )
-    except SealError as error:
-        fix = "Restore the sealing key that this database was made with, or apply the secrets anew."
-        return [fail("idp.secrets", f"The secret of a provider does not open: {error}.", fix)]
-    seen = [
-        provider_doctor.look(provider, secrets.get(provider.id) is not None, upstream)
-        for provider in known.known().values()
-    ]
-    egress.close()
-    return provider_doctor.findings(seen, estate.doors.tenants) if seen else []
 
 
 def _lines(found: Iterable[Finding]) -> Iterator[str]:

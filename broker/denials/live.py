@@ -9,7 +9,14 @@ from broker.runtime.database import Transaction
 
 def first_off(tx: Transaction, targets: Iterable[Target], now: float) -> Target | None:
     """The first of `targets`, or everything, that is off; None when all are live."""
-    return store.off(tx, [Target(Kind.EVERYTHING, EVERYTHING_ID), *targets], now)
+    return next(iter(store.off(tx, [Target(Kind.EVERYTHING, EVERYTHING_ID), *targets], now)), None)
+
+
+def all_off(tx: Transaction, targets: Iterable[Target], now: float) -> frozenset[Target]:
+    """Those of `targets` that are off; with everything off, all of them."""
+    asked, everything = list(targets), Target(Kind.EVERYTHING, EVERYTHING_ID)
+    found = frozenset(store.off(tx, [everything, *asked], now))
+    return frozenset(asked) if everything in found else found
 
 
 def gone(tx: Transaction, target: Target, now: float) -> None:

@@ -37,6 +37,8 @@ denial = Table(
     sqlite_autoincrement=True,
 )
 
+_MOST = 1000  # parameters of one statement
+
 _THROW = insert(denial)
 _IN_FORCE = denial.c.lifted_at.is_(None)
 _OFF = select(denial.c.kind, denial.c.target).where(
@@ -117,12 +119,14 @@ def stands(tx: Transaction, target: Target, now: float, *, final: bool) -> bool:
     return found.first() is not None
 
 
-def off(tx: Transaction, targets: Iterable[Target], now: float) -> Target | None:
-    """The first of `targets` that is off behind the wall of `tx.tenant` or for the whole server, else None."""
+def off(tx: Transaction, targets: Iterable[Target], now: float) -> list[Target]:
+    """Those of `targets` that are off behind the wall of `tx.tenant` or for the whole server, in their order."""
     asked = list(targets)
-    rows = tx.execute(_OFF, wall=tx.tenant, targets=[target.id for target in asked], now=now)
-    found = {(row.kind, row.target) for row in rows}
-    return next((t for t in asked if (t.kind.value, t.id) in found), None)
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(asked), _MOST):
+        ids = [target.id for target in asked[start : start + _MOST]]
+        found |= {(row.kind, row.target) for row in tx.execute(_OFF, wall=tx.tenant, targets=ids, now=now)}
+    return [target for target in asked if (target.kind.value, target.id) in found]
 
 
 def lift(tx: Transaction, target: Target, now: float) -> bool:

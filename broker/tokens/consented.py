@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from broker.authorization.model import Grant
+from broker.denials.model import Kind, Target
 from broker.estate import rules as estate_rules
 from broker.estate.model import Resource
 from broker.identity.clients.documents.rules import trusted, weakened
 from broker.identity.users.people import People
+from broker.protocol.details import Details
 from broker.protocol.errors import OAuthError, Reason
-from broker.protocol.names import IDENTITY_SCOPES
+from broker.protocol.names import IDENTITY_SCOPES, REFRESH_TOKEN
 from broker.runtime.database import Transaction
-from broker.tokens.model import TokenRequest
+from broker.tokens.model import Authority, Identity, TokenRequest
 
 
 def resource_asked(request: TokenRequest) -> Resource | None:
@@ -58,6 +60,40 @@ def still_worth(
     if not left:
         raise _gone(Reason.SCOPE_EMPTY)
     return grant, resource, left
+
+
+def authority(
+    request: TokenRequest,
+    grant: Grant,
+    resource: Resource,
+    scopes: tuple[str, ...],
+    calls: Details,
+    txn: str,
+    *,
+    also: tuple[str, ...],
+    identity: Identity | None,
+    first: bool = False,
+) -> Authority:
+    """What a grant entitles its client to now. `first`: a line of refresh tokens begins, where it may have one."""
+    return Authority(
+        subject=grant.user_id,
+        tenant=grant.tenant,
+        resource=resource,
+        scopes=scopes,
+        details=calls,
+        grant_id=grant.id,
+        txn=txn,
+        issuer=request.door.issuer,
+        client=request.client,
+        confirmation=request.confirmation,
+        latest_expiry=grant.expires_at,
+        last_used_at=grant.last_used_at,
+        refreshable=first and grant.offline and REFRESH_TOKEN in request.client.grant_types,
+        auth=auth_claims(grant),
+        targets=(Target(Kind.USER, grant.user_id), Target(Kind.GRANT, grant.id)),
+        also=also,
+        identity=identity,
+    )
 
 
 def require_member(tx: Transaction, people: People, grant: Grant) -> None:

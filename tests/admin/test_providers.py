@@ -1,12 +1,13 @@
 """Identity providers in the estate file: what may be said, round trips, secrets, and what doctor makes of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from broker.admin import provider_doctor
+from broker.admin import claims_doctor, provider_doctor
 from broker.admin.doctor import Level
 from broker.admin.estate_file import parse, read_yaml
 from broker.admin.export import export
@@ -15,7 +16,7 @@ from broker.admin.model import EstateProblems
 from broker.admin.provider_doctor import Seen
 from broker.cli.doctor import doctor
 from broker.cli.main import main
-from broker.identity.federation.model import Claims, Provider, Rule, Worth
+from broker.identity.federation.model import Accounts, Claims, Provider, Rule, Worth
 from broker.identity.tenants.model import Tenant
 from tests.documents import Authority
 from tests.federation.scripted import Scripted
@@ -220,6 +221,7 @@ def troubles(*seen: Seen) -> dict[str, Level]:
         "idp.algorithms",
         "idp.secrets",
         "idp.accepted",
+        "idp.mapping",
     }
     assert all(bool(finding.fix) == (finding.level is not Level.OK) for finding in found)
     return {finding.id: finding.level for finding in found if finding.level is not Level.OK}
@@ -243,6 +245,76 @@ def troubles(*seen: Seen) -> dict[str, Level]:
 )
 def test_doctor_says_what_keeps_people_from_signing_in(seen: Seen, found: dict[str, Level]) -> None:
     assert troubles(seen) == found
+
+
+@pytest.mark.parametrize(
+    ("mapping", "level", "said"),
+    [
+        (Claims(roles=(Rule("groups", {"staff": "approver"}),)), None, ""),
+        (Claims(tenants=(Rule("hd", {"acme.example": "acme"}),)), None, ""),
+        (Claims(tenants=(Rule("hd", {"x": "nowhere"}),)), Level.FAIL, "there is no tenant nowhere"),
+        (Claims(tenants=(Rule(always="globex"),)), Level.FAIL, "tenant globex does not accept it"),
+        (Claims(roles=(Rule(always="admin"),)), Level.WARN, "corp makes everybody admin"),
+        (Claims(roles=(Rule("groups", {"x": "Approver"}),)), Level.WARN, "another role than approver"),
+    ],
+)
+def test_doctor_says_of_a_mapping_what_needs_no_claims(
+    mapping: Claims, level: Level | None, said: str
+) -> None:
+    [found] = provider_doctor.mappings([replace(CORP, mapping=mapping)], TENANTS)
+    assert found.id == "idp.mapping" and found.level is (level or Level.OK) and said in found.what
+
+
+MAPPED = replace(
+    CORP,
+    accounts=Accounts.CREATE,
+    mapping=Claims(
+        Rule("uid"),
+        roles=(Rule("groups", {"staff": "approver"}),),
+        attributes={"team": Rule("ou")},
+        tenants=(Rule("hd", {"acme.example": "acme", "globex.example": "globex"}),),
+    ),
+)
+ENTRA = replace(CORP, issuer="https://login.example/{tenantid}/v2.0", upstream_tenants=("d-1",))
+PERSON = {"sub": "s-1", "hd": "acme.example"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims", "said"),
+    [
+        (
+            MAPPED,
+            {**PERSON, "uid": "Carol", "groups": ["staff"], "ou": "support"},
+            "The account linked to s-1, or a new one (carol or carol-318f",
+        ),
+        (MAPPED, {**PERSON, "groups": ["staff"], "ou": "x"}, "in acme as approver, team x; worth urn:"),
+        (MAPPED, PERSON, "in acme without a role; worth"),
+        (CORP, {"sub": "s-1"}, "The account linked to s-1, in the tenants that it has; worth"),
+        (ENTRA, {"sub": "s-1", "tid": "d-1", "iss": "https://login.example/d-1/v2.0"}, "linked to s-1"),
+    ],
+)
+def test_doctor_says_what_claims_come_to(provider: Provider, claims: dict[str, object], said: str) -> None:
+    found = claims_doctor.weighed(provider, claims, TENANTS)
+    assert found.level is Level.OK and said in found.what, found.what
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims", "said"),
+    [
+        (MAPPED, {"sub": "s-1"}, "they lead into no tenant"),
+        (MAPPED, {"sub": "s-1", "hd": "globex.example"}, "they lead into no tenant"),
+        (MAPPED, {"hd": "acme.example"}, "they have no `sub`"),
+        (MAPPED, {**PERSON, "sub": 7}, "they have no `sub`"),
+        (MAPPED, {**PERSON, "iss": "https://evil.example"}, "their `iss` is not https://idp.example"),
+        (ENTRA, {"sub": "s-1", "tid": "d-2"}, "their `tid` is none"),
+        (replace(CORP, tenant="gone"), {"sub": "s-1"}, "they lead into no tenant"),
+    ],
+)
+def test_doctor_says_why_claims_sign_nobody_in(
+    provider: Provider, claims: dict[str, object], said: str
+) -> None:
+    found = claims_doctor.weighed(provider, claims, TENANTS)
+    assert found.level is Level.FAIL and said in found.what and found.fix, found.what
 
 
 def test_doctor_asks_the_provider_and_idp_test_tells_what_claims_come_to(tmp_path: Path, monkeypatch) -> None:
@@ -291,6 +363,16 @@ def test_doctor_asks_the_provider_and_idp_test_tells_what_claims_come_to(tmp_pat
     ]
     assert told["user_id"][0] == "carol" and told["email"] == "carol@acme.example"
     assert told["acr"].endswith(":mfa") and told["amr"] == ["fed", "otp"]
+    weigh = ("doctor", "--provider", "corp", "--claims", "-")
+    good = json.loads(run(*weigh, "-o", "json", given=json.dumps(claims)))
+    assert good["status"] == "ok" and good["claims"] == told
+    assert [item["id"] for item in good["findings"]] == ["idp.mapping", "idp.claims"]
+    assert "in acme as member, approver, department support" in run(*weigh, given=json.dumps(claims))
+    assert "lead into no tenant" in run(*weigh, code=5, given='{"sub": "s"}')
+    run("doctor", "--provider", "never", "--claims", "-", code=3, given="{}")
+    run(*weigh, code=1, given="[]")
+    run("doctor", "--provider", "corp", code=2)
+    run("doctor", "--claims", "-", code=2, given="{}")
     run("idp", "test", "never", "--claims", "-", code=3, given="{}")
     run("idp", "test", "corp", "--claims", "-", code=1, given="[1")
 

@@ -247,7 +247,9 @@ def test_wrong_codes_come_to_an_end(lab: Lab, who: str) -> None:
 
 
 @pytest.mark.attack("DEVICE-09")
-def test_wrong_codes_of_everybody_come_to_an_end_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_codes_of_strangers_come_to_an_end_and_close_the_page_to_nobody(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rules, "PER_DOOR", 200)
     device = begun(lab)
     answers = [
@@ -256,7 +258,17 @@ def test_wrong_codes_of_everybody_come_to_an_end_too(lab: Lab, monkeypatch: pyte
         for _ in range(15)
     ]
     assert answers.count(400) == 200, "those past their own limit take nothing of others'"
-    assert_page(lab.type_code(device["user_code"], lab.browser("192.0.2.7")), 429)
+    late = lab.browser("192.0.2.7")
+    for code in (device["user_code"], another(device["user_code"]), "?"):
+        page = lab.type_code(code, late)
+        assert page.status_code == 200 and b'name="password"' in page.data, "neither right nor wrong: sign in"
+    assert lab.last("device.refused")["reason"] == "rate_limited"
+    assert is_question(late.sign_in(lab.type_code(device["user_code"], late))), "and the code is looked at"
+    known = signed_in(lab, "bob", source="192.0.2.8")
+    assert is_question(lab.type_code(device["user_code"], known))
+    for number in range(11):
+        answer = lab.type_code(another(device["user_code"]), known).status_code
+        assert answer == (400 if number < 10 else 429), "people have a limit of their own"
     elsewhere = begun(lab, door="/t/acme")
     assert is_question(
         lab.device_question(elsewhere["user_code"], browser=lab.browser("192.0.2.7"), door="/t/acme")

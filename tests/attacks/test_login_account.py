@@ -199,7 +199,7 @@ def test_a_reset_link_lasts_a_quarter_of_an_hour(lab: Lab, seconds: int, good: b
 
 
 @pytest.mark.attack("LOGIN-11")
-@pytest.mark.parametrize("change", ["address", "password", "another link", "deleted"])
+@pytest.mark.parametrize("change", ["address", "password", "own password", "another link", "deleted"])
 def test_a_reset_link_dies_with_what_it_was_made_for(lab: Lab, change: str) -> None:
     path, browser = link(lab), lab.browser()
     page = Page.of(browser.get(path))
@@ -208,6 +208,11 @@ def test_a_reset_link_dies_with_what_it_was_made_for(lab: Lab, change: str) -> N
         lab.change(lambda tx: lab.broker.people.put(tx, person))
     elif change == "password":
         lab.set_password("alice", "what the administrator chose")
+    elif change == "own password":
+        signed_in(lab)
+        [(session, _)] = lab.broker.sessions.open()
+        change_own = lab.broker.signing_in.new_passwords.change
+        change_own(session, PASSWORD, "what alice chose herself", origin_of(lab.broker))
     elif change == "another link":
         assert lab.browser().get(link(lab)).status_code == 200
     else:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import TestResponse
 
+from broker.authorization.consent import Consent
 from broker.estate.model import Edge
 from broker.identity.users.model import Membership, User
 from tests.lab import ISSUER, Browser, Lab, Page, assert_page, claims, landed
@@ -217,3 +218,41 @@ def test_whoever_left_the_tenant_of_a_grant_cannot_extend_it(lab: Lab) -> None:
     browser = lab.browser()
     assert_page(browser.sign_in(browser.get(address)), 400)
     assert len(lab.facts("consent.granted")) == 1 and not reaches(lab, tokens)
+
+
+def ending(lab: Lab, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """Every session ends after it was read, and before `verb` acts."""
+    act = getattr(Consent, verb)
+
+    def late(self: Consent, *given: object) -> object:
+        for session, _ in lab.broker.sessions.open():
+            lab.broker.sessions.end_by_id(session.id)
+        return act(self, *given)
+
+    monkeypatch.setattr(Consent, verb, late)
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_session_that_ends_beside_the_answer_gives_and_refuses_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    browser = lab.browser()
+    page = Page.of(lab.consent_page(browser=browser))
+    with monkeypatch.context() as patch:
+        ending(lab, patch, "decide")
+        answer = browser.submit(page, decision=decision)
+    assert b'name="password"' in answer.data
+    assert lab.facts("consent.granted") == lab.facts("consent.denied") == []
+    assert lab.rows("access_grant") == 0
+    assert "code" in landed(browser.allow(browser.sign_in(answer))), "the same request, signed in again"
+
+
+def test_a_session_that_ends_beside_a_visit_is_answered_from_no_earlier_consent(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = lab.browser()
+    lab.code("web-app", browser=browser)
+    with monkeypatch.context() as patch:
+        ending(lab, patch, "_repeat")
+        assert_page(browser.get(lab.authorize_url("web-app")), 400)
+    assert lab.rows("authorization_code") == 1

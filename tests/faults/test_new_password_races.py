@@ -73,9 +73,12 @@ def signed_in_with(lab: Lab, password: str) -> bool:
 
 
 @pytest.mark.attack("LOGIN-08")
+@pytest.mark.parametrize("outdated", [False, True])
 def test_a_sign_in_that_was_first_does_not_outlive_the_reset_beside_it(
-    crowded: Lab, monkeypatch: pytest.MonkeyPatch
+    crowded: Lab, monkeypatch: pytest.MonkeyPatch, outdated: bool
 ) -> None:
+    if outdated:
+        outdate(crowded)
     secret, needed = offered(crowded), WaysIn.needed
     beside: list[threading.Thread] = []
 
@@ -93,7 +96,7 @@ def test_a_sign_in_that_was_first_does_not_outlive_the_reset_beside_it(
 
 @pytest.mark.attack("LOGIN-08")
 @pytest.mark.parametrize("what", ["sign-in", "renewal", "change"])
-def test_what_waits_for_a_reset_finds_the_old_password_wrong(
+def test_what_waits_for_a_reset_finds_the_old_password_wrong_or_its_session_ended(
     crowded: Lab, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     if what == "renewal":
@@ -124,5 +127,5 @@ def test_what_waits_for_a_reset_finds_the_old_password_wrong(
     monkeypatch.setattr(Sessions, "end_all", slow)
     reset(crowded, secret)
     beside[0].join()
-    assert answers == [Reason.PASSWORD_WRONG if what == "change" else 401]
+    assert answers == [Reason.SIGN_IN_STALE if what == "change" else 401]
     assert signed_in_with(crowded, NEW) and not crowded.broker.sessions.open()

@@ -3,11 +3,21 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from werkzeug.test import TestResponse
 
+from broker.identity.federation import store
+from broker.identity.federation.links import Links
+from broker.identity.federation.model import Identity, Link, Provider
 from broker.identity.sessions.sessions import Sessions
+from broker.identity.tenants.model import Tenant
+from broker.identity.users.credentials import store as credentials
+from broker.identity.users.credentials.model import Passkey
 from broker.protocol import acr
+from broker.protocol.origin import Origin
+from broker.runtime.database import Transaction
+from tests.account.test_apps import words
 from tests.federation.steps import Setting, address
-from tests.lab import ACME, CALLBACK, FILES, ISSUER, PASSWORD, assert_page, claims, landed, race
+from tests.lab import ACME, CALLBACK, FILES, ISSUER, PASSWORD, Browser, assert_page, claims, landed, race
 
 CREATES = {"accounts": "create", "claims": {"id": "preferred_username", "tenants": [{"always": "acme"}]}}
 OWN = {"tenant": "acme", "accounts": "create", "claims": {"id": "preferred_username"}}
@@ -23,6 +33,13 @@ def refused(fed: Setting, page, status: int, reason: str) -> dict[str, object]:
     record = fed.lab.last("session.refused")
     assert (record["outcome"], record["reason"]) == ("denied", reason), record
     return record
+
+
+def unlink(fed: Setting, browser: Browser, which: str) -> TestResponse:
+    """What the button on the account page does."""
+    cookie = browser.http.get_cookie("__Host-broker", domain="as.example")
+    token = fed.lab.broker.manners.csrf.token(cookie.value, "links")
+    return browser.post("/account/sign-in", [("csrf", token), ("unlink", which)])
 
 
 # New accounts
@@ -148,13 +165,70 @@ def test_a_visit_to_link_needs_the_account_still_signed_in_behind_the_browser(fe
 
 def test_a_link_taken_away_signs_nobody_in(fed: Setting) -> None:
     fed.apply(fed.provider())
-    fed.link(fed.lab.browser())
-    links = fed.lab.broker.federation.links
-    [link] = links.of("alice")
-    assert not links.remove("bob", link.id, None), "it is alice's"
-    assert links.remove("alice", link.id, None) and not links.remove("alice", link.id, None)
+    theirs, mine = fed.lab.browser(), fed.lab.browser()
+    fed.lab.consent_page("bob", theirs)
+    fed.link(mine)
+    [link] = fed.lab.broker.federation.links.of("alice")
+    assert unlink(fed, theirs, link.id).status_code == 404, "it is alice's"
+    assert unlink(fed, mine, link.id).status_code == 200
+    assert unlink(fed, mine, link.id).status_code == 404
     assert fed.lab.last("identity.unlinked")["subject"] == "alice"
     refused(fed, fed.sign_in(), 403, "identity_not_linked")
+
+
+def test_unlinking_ends_the_sessions_that_the_provider_made_and_no_others(fed: Setting) -> None:
+    fed.apply(fed.provider(), fed.provider("twin", issuer=fed.other.issuer))
+    mine, elsewhere, vouched, twin = (fed.lab.browser() for _ in range(4))
+    fed.link(mine)
+    fed.lab.consent_page("alice", elsewhere)
+    fed.sign_in(vouched)
+    [link] = fed.lab.broker.federation.links.of("alice")
+    came = fed.other.visit(fed.link_out(mine, by="twin"))
+    fed.back(mine, came, by="twin")
+    fed.back(twin, fed.other.visit(fed.begin(twin, by="twin")), by="twin")
+    seen = fed.lab.broker.sessions.of
+    assert sorted(str(one.session.provider) for one in seen("alice")) == ["None", "None", "corp", "twin"]
+    unlink(fed, mine, link.id)
+    assert sorted(str(one.session.provider) for one in seen("alice")) == ["None", "None", "twin"]
+    assert fed.lab.last("session.ended")["subject"] == "alice"
+    assert b'name="username"' in vouched.get("/account").data
+
+
+def test_whoever_unlinks_what_vouches_for_this_very_session_signs_in_again(fed: Setting) -> None:
+    fed.apply(fed.provider())
+    fed.link(fed.lab.browser())
+    browser = fed.lab.browser()
+    fed.sign_in(browser)
+    [link] = fed.lab.broker.federation.links.of("alice")
+    assert b'name="username"' in unlink(fed, browser, link.id).data
+
+
+def test_an_old_session_unlinks_nothing(fed: Setting) -> None:
+    fed.apply(fed.provider())
+    browser = fed.lab.browser()
+    fed.link(browser)
+    [link] = fed.lab.broker.federation.links.of("alice")
+    fed.lab.clock.advance(301)
+    assert b'name="password"' in unlink(fed, browser, link.id).data
+    assert fed.lab.last("credential.refused")["reason"] == "sign_in_stale"
+    assert fed.lab.rows("identity_link") == 1
+
+
+def test_a_sign_in_beside_the_unlinking_makes_no_session(
+    fed: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed.apply(fed.provider())
+    mine, browser = fed.lab.browser(), fed.lab.browser()
+    fed.link(mine)
+    found = Links.find
+
+    def late(self: Links, tx: Transaction, provider: Provider, identity: Identity) -> Link | None:
+        link = found(self, tx, provider, identity)
+        assert link is not None and store.unlink(tx, link.id, link.user_id)
+        return link
+
+    monkeypatch.setattr(Links, "find", late)
+    refused(fed, fed.sign_in(browser), 403, "identity_not_linked")
 
 
 # Tenants and doors
@@ -470,21 +544,53 @@ def test_a_session_of_a_servers_provider_changes_ways_in_as_its_strength_allows(
 def test_the_account_page_lists_links_and_takes_them_away(fed: Setting) -> None:
     fed.apply(fed.provider())
     browser = fed.lab.browser()
-    page = fed.link(browser, "alice")
-    assert page.status_code == 200 and "Corporate account" in page.text
+    fed.lab.consent_page("alice", browser)
+    assert "Link Corporate account" in words(browser.get("/account/sign-in"))
+    page = words(fed.link(browser, "alice"))
+    assert "was linked: you can sign in with it" in page
+    assert "Never used" not in page and "Link Corporate account" not in page
     [link] = fed.lab.broker.federation.links.of("alice")
-    cookie = browser.http.get_cookie("__Host-broker", domain="as.example").value
-    token = fed.lab.broker.manners.csrf.token(cookie, "links")
-    assert browser.post("/account/sign-in", [("csrf", token), ("unlink", link.id)]).status_code == 200
+    page = words(unlink(fed, browser, link.id))
+    assert "was unlinked" in page and "Link Corporate account" in page
     assert fed.lab.rows("identity_link") == 0
 
 
-def test_the_last_way_in_is_not_taken_away(fed: Setting) -> None:
-    fed.apply(fed.provider(**CREATES))
+@pytest.mark.parametrize(
+    ("beside", "taken"),
+    [(None, False), ("there", True), ("gone", False), ("not accepted", False)],
+)
+def test_the_last_way_in_is_not_taken_away(fed: Setting, beside: str | None, taken: bool) -> None:
+    """`beside`: a link to another provider, with which the person can sign in as long as that is there."""
+    corp, twin = fed.provider(**CREATES), fed.provider("twin", issuer=fed.other.issuer)
+    fed.apply(corp, twin)
     browser = fed.lab.browser()
     fed.sign_in(browser, preferred_username="carol")
     [link] = fed.lab.broker.federation.links.of("carol")
-    cookie = browser.http.get_cookie("__Host-broker", domain="as.example").value
-    token = fed.lab.broker.manners.csrf.token(cookie, "links")
-    assert browser.post("/account/sign-in", [("csrf", token), ("unlink", link.id)]).status_code == 400
-    assert fed.lab.rows("identity_link") == 1
+    if beside:
+        fed.back(browser, fed.other.visit(fed.link_out(browser, by="twin")), by="twin")
+        assert fed.lab.rows("identity_link") == 2
+    if beside == "gone":
+        fed.lab.change(lambda tx: fed.lab.broker.providers.remove(tx, "twin"))
+    elif beside == "not accepted":
+        acme = Tenant("acme", "Acme", providers=("corp",))
+        fed.lab.change(lambda tx: fed.lab.broker.tenants.put(tx, acme))
+    answer = unlink(fed, browser, link.id)
+    left = [one.id for one in fed.lab.broker.federation.links.of("carol")]
+    assert (link.id not in left) is taken
+    if not taken:
+        assert answer.status_code == 400 and "Add another way first" in answer.text
+        assert fed.lab.last("credential.refused")["reason"] == "last_way_in"
+
+
+def test_with_a_passkey_every_link_may_go(fed: Setting) -> None:
+    fed.apply(fed.provider(**CREATES))
+    fed.sign_in(preferred_username="carol")
+    broker, origin = fed.lab.broker, Origin("req", "203.0.113.7", ISSUER)
+    [link] = broker.federation.links.of("carol")
+    made = Passkey("pk_c", "carol", "cred", "h", "k", "Phone", 0, True, True, (), 0.0)
+    fed.lab.change(lambda tx: credentials.add_passkey(tx, made))
+    _, session = broker.world.database.write(
+        lambda tx: broker.sessions.start(tx, "carol", ("pop",), acr.PASSKEY, origin)
+    )
+    assert broker.federation.own_links.remove(session, link.id, origin)
+    assert fed.lab.rows("identity_link") == 0

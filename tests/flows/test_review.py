@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from broker.admin.books import revived
+from broker.cli.invariants import books_of
 from broker.estate.model import Edge, EdgeConsent
 from broker.identity.users.model import User
 from tests.lab import (
@@ -15,6 +17,7 @@ from tests.lab import (
     ISSUER,
     PASSWORD,
     TICKETS,
+    Browser,
     Lab,
     Page,
     assert_refused,
@@ -142,14 +145,91 @@ def test_consent_that_is_remembered_ends_when_it_was_said_to(lab: Lab) -> None:
 
 
 def test_taking_a_consent_back_ends_every_grant_that_repeats_it(lab: Lab) -> None:
+    first = lab.redeem(lab.code("web-app"), "web-app").json
     browser = lab.browser()
-    first = lab.redeem(lab.code("web-app", browser=browser), "web-app").json
-    again = lab.redeem(landed(browser.get(lab.authorize_url("web-app")))["code"], "web-app").json
+    again = lab.redeem(landed(lab.consent_page(browser=browser, client_id="web-app"))["code"], "web-app").json
     assert grant_of(lab, first["access_token"]) != grant_of(lab, again["access_token"])
     assert lab.broker.grants.revoke(grant_of(lab, again["access_token"]), "test")
     assert not lab.active(first["access_token"]) and not lab.active(again["access_token"])
     asked = browser.get(lab.authorize_url("web-app"))
     assert asked.status_code == 200 and b'name="decision"' in asked.data
+
+
+def again(lab: Lab, browser: Browser) -> str:
+    """The access token of one more visit, which nobody is asked about."""
+    lab.clock.advance(60)
+    code = landed(browser.get(lab.authorize_url("web-app")))["code"]
+    return str(lab.redeem(code, "web-app").json["access_token"])
+
+
+def without_refresh(lab: Lab) -> None:
+    """From now on the web app gets no refresh tokens."""
+    web = lab.broker.world.database.read(lambda tx: lab.broker.clients.within(tx, "web-app"))
+    assert web is not None
+    lab.change(lambda tx: lab.broker.clients.put(tx, replace(web, grant_types=("authorization_code",))))
+
+
+def test_visits_that_repeat_one_sign_in_share_its_grant(lab: Lab) -> None:
+    """Else a client that asks again every few minutes would leave a grant behind each time."""
+    without_refresh(lab)
+    browser, other = lab.browser(), lab.browser()
+    lab.code("web-app", browser=browser)
+    grants = {grant_of(lab, again(lab, browser)) for _ in range(3)}
+    assert len(grants) == lab.rows("access_grant") == 1
+    lab.consent_page(browser=other, client_id="web-app")
+    grants.add(grant_of(lab, again(lab, other)))
+    assert len(grants) == 2, "another sign-in"
+    browser.sign_in(browser.get(lab.authorize_url("web-app", prompt="login")))
+    grants.add(grant_of(lab, again(lab, browser)))
+    assert len(grants) == 3, "a newer sign-in"
+
+
+def test_each_line_of_refresh_tokens_has_a_grant_of_its_own(lab: Lab) -> None:
+    browser = lab.browser()
+    lab.code("web-app", browser=browser)
+    assert len({grant_of(lab, again(lab, browser)) for _ in range(3)}) == 3
+
+
+def test_a_grant_that_was_revoked_is_never_given_again(lab: Lab) -> None:
+    without_refresh(lab)
+    browser = lab.browser()
+    lab.code("web-app", browser=browser)
+    first, second = again(lab, browser), again(lab, browser)
+    assert grant_of(lab, first) == grant_of(lab, second)
+    assert lab.revoke(first, "web-app").status_code == 200
+    assert not lab.active(first) and not lab.active(second)
+    asked = browser.get(lab.authorize_url("web-app"))
+    assert asked.status_code == 200 and b'name="decision"' in asked.data
+
+
+def test_a_repeated_grant_that_nobody_fetched_is_swept_and_others_stay(lab: Lab) -> None:
+    wide = "tickets:read offline_access"
+    browser = lab.browser()
+    lab.code("web-app", browser=browser, scope=wide)  # the consent itself, never used
+    used = landed(browser.get(lab.authorize_url("web-app", scope=wide)))["code"]
+    token = lab.redeem(used, "web-app").json["refresh_token"]
+    landed(browser.get(lab.authorize_url("web-app", scope=wide)))
+    lab.clock.advance(86399)
+    lab.broker.sweep()
+    assert lab.rows("access_grant") == 3
+    lab.clock.advance(1)
+    lab.broker.sweep()
+    assert lab.rows("access_grant") == 2
+    assert lab.refresh(token, "web-app").status_code == 200
+
+
+def test_a_revocation_is_kept_as_long_as_anything_could_live_and_no_longer(lab: Lab) -> None:
+    token = lab.tokens()["access_token"]
+    grant = grant_of(lab, token)
+    [row] = lab.broker.grants.list("alice")
+    assert lab.broker.grants.revoke(grant, "test") and lab.rows("denial") == 1
+    lab.clock.advance(row.expires_at + 86399 - lab.clock.now())
+    lab.broker.sweep()
+    assert lab.rows("denial") == 1
+    lab.clock.advance(1)
+    lab.broker.sweep()
+    assert lab.rows("denial") == lab.rows("access_grant") == 0
+    assert not list(revived(books_of(lab.broker), 0.0)), "and its end is no contradiction"
 
 
 def test_a_remembered_consent_gives_no_more_than_this_request_asks(lab: Lab) -> None:

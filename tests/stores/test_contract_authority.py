@@ -211,6 +211,23 @@ def test_the_sweep_drops_what_can_do_nothing_any_more(database: Database) -> Non
     assert (left("a"), left("b")) == ([False] * 3, [True] * 3)
 
 
+def test_the_sweep_drops_a_repeated_grant_that_was_never_used(database: Database) -> None:
+    given = {
+        "base": replace(grant("base"), consent_id="grant-base", last_used_at=None),
+        "unused": replace(grant("unused"), consent_id="grant-base", last_used_at=None),
+        "used": replace(grant("used"), consent_id="grant-base", last_used_at=NOW),
+        "young": replace(grant("young"), consent_id="grant-base", last_used_at=None, created_at=NOW + 1),
+    }
+    database.write(lambda tx: [authorization.add_grant(tx, one) for one in given.values()])
+    database.write(lambda tx: authorization.sweep(tx, NOW, NOW))
+    kept = [
+        mark
+        for mark, one in given.items()
+        if database.read(lambda tx, one=one: authorization.grant(tx, one.id))
+    ]
+    assert kept == ["base", "used", "young"]
+
+
 # Refresh tokens
 
 
@@ -310,7 +327,7 @@ def test_what_was_put_off_for_good_outlives_the_switch_over_it(database: Databas
     assert sorted(results) == [False] * 15 + [True]
     assert standing() == (False, True)
     assert not database.read(lambda tx: denials.stands(tx, Target(Kind.USER, "other"), NOW, final=True))
-    assert database.read(lambda tx: denials.off(tx, [target], NOW)) == target
+    assert database.read(lambda tx: denials.off(tx, [target], NOW)) == [target]
     assert [found.final for found in database.read(lambda tx: denials.in_force(tx, NOW))] == [True]
 
 
@@ -324,12 +341,14 @@ def test_what_is_off_is_found_by_kind_and_id_in_the_order_of_the_question(databa
             throwing=True,
         )
 
-    def off(*targets: Target, now: float = NOW) -> Target | None:
+    def off(*targets: Target, now: float = NOW) -> list[Target]:
         return database.read(lambda tx: denials.off(tx, targets, now))
 
-    assert off(user) is None and off() is None
-    assert off(user, grant_, client) == grant_ and off(client, grant_) == client
-    assert off(grant_, now=LATER) is None and off(grant_, client, now=LATER) == client
+    assert off(user) == off() == []
+    assert off(user, grant_, client) == [grant_, client] and off(client, grant_) == [client, grant_]
+    assert off(grant_, now=LATER) == [] and off(grant_, client, now=LATER) == [client]
+    many = [Target(Kind.GRANT, f"other-{number}") for number in range(2500)]
+    assert off(*many, grant_, *many) == [grant_], "more than a statement takes parameters"
     database.write(lambda tx: denials.sweep(tx, LATER), throwing=True)
     assert [found.id for found in database.read(lambda tx: denials.in_force(tx, NOW))] == ["x"]
 

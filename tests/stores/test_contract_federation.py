@@ -111,7 +111,8 @@ def test_a_link_comes_back_as_stored_and_is_one_users(database: Database) -> Non
     assert database.read(lambda tx: federation.find(tx, first.id)) == first
     assert database.read(lambda tx: federation.find(tx, "never")) is None
     assert database.read(lambda tx: federation.of(tx, "user-a")) == [first, second]
-    database.write(lambda tx: federation.use(tx, first.id, NOW + 5))
+    assert database.write(lambda tx: federation.use(tx, first.id, NOW + 5)) is True
+    assert database.write(lambda tx: federation.use(tx, "never", NOW + 5)) is False
     assert database.read(lambda tx: federation.find(tx, first.id)) == replace(first, used_at=NOW + 5)
     with pytest.raises(Conflict):
         database.write(lambda tx: federation.link(tx, replace(first, user_id="user-b")))

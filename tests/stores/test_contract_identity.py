@@ -174,6 +174,30 @@ def test_a_person_sees_live_sessions_and_ends_one_or_the_others(database: Databa
     assert [found.id for found, _ in database.read(sessions.every_open)] == ["session-a1", "session-b"]
 
 
+def test_a_session_lives_by_its_id_until_it_ends_and_those_of_one_provider_end_together(
+    database: Database,
+) -> None:
+    by = {"a": "corp", "b": "corp", "c": "twin", "d": None}
+    for mark, provider in by.items():
+        one = replace(session(mark), user_id="user-a", provider=provider)
+        database.write(lambda tx, mark=mark, one=one: sessions.start(tx, mark, one, NOW))
+    database.write(lambda tx: sessions.start(tx, "e", replace(session("e"), provider="corp"), NOW))
+
+    def live(idle: float = 0, begun: float = 0) -> list[str]:
+        return [
+            mark
+            for mark in "abcde"
+            if database.read(lambda tx, mark=mark: sessions.live(tx, f"session-{mark}", idle, begun))
+        ]
+
+    assert live() == list("abcde") and live(idle=NOW) == live(begun=NOW) == []
+    database.write(lambda tx: sessions.end(tx, "b", NOW))
+    ended = database.write(lambda tx: sessions.end_vouched(tx, "user-a", "corp", NOW))
+    assert ended == ["session-a"] and live() == ["c", "d", "e"]
+    assert database.write(lambda tx: sessions.end_vouched(tx, "user-a", "corp", NOW)) == []
+    assert database.read(lambda tx: sessions.live(tx, "never", 0, 0)) is False
+
+
 def test_a_sign_in_is_over_when_none_of_its_sessions_goes_on(database: Database) -> None:
     first, second, other = (session(mark) for mark in ("a", "b", "c"))
     for cookie, one in (("a", first), ("b", replace(second, sid=first.sid)), ("c", other)):

@@ -95,7 +95,7 @@ def until_waiting(engine: Engine, url: str, database: Database, count: int) -> N
 
 def mint(tx: Transaction, mark: str) -> bool:
     """What every mint does: look whether it is off, and if not, leave something behind."""
-    if denials.off(tx, [TARGET], NOW) is not None:
+    if denials.off(tx, [TARGET], NOW):
         return False
     authorization.add_grant(tx, grant(mark))
     return True
@@ -235,7 +235,7 @@ def test_a_throw_waits_for_the_mint_that_runs_and_what_comes_after_it_sees_it(
     later = Started(lambda: database.write(lambda tx: mint(tx, "after")))
     until_waiting(any_engine, url, database, 2)
     assert throwing.outcome == [] and later.outcome == []
-    assert database.read(lambda tx: denials.off(tx, [TARGET], NOW)) is None
+    assert database.read(lambda tx: denials.off(tx, [TARGET], NOW)) == []
     assert running.let_go() is True, "it began before the throw"
     assert throwing.result() is True
     assert later.result() is False, "it waited, and it looks after the throw"

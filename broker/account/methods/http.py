@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, request
 
 from broker.account.face import Face, Visit, gone
-from broker.account.methods import views
+from broker.account.methods import proving, views
 from broker.account.views import browser
-from broker.authorization.login.way import Way
 from broker.authorization.upstream import offers
-from broker.identity.federation.links import LastWay
-from broker.identity.federation.model import Link
 from broker.identity.federation.room import Room as Federation
 from broker.identity.users.assembly import SigningIn
 from broker.identity.users.credentials.model import Passkey
 from broker.identity.users.own import NotChanged
 from broker.identity.users.password import Unfit
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import OAuthError
 from broker.web import errors, respond, texts
 from broker.web.doorway import everywhere
 
@@ -41,40 +38,34 @@ def blueprint(behind: Methods) -> Blueprint:
     @face.signed_in("sign-in")
     def unlink(visit: Visit) -> Response:
         face.check(visit, "links")
-        if (again := to_prove(visit, "sign-in")) is not None:
-            return again
+        which = visit.form.require("unlink")
         try:
-            if not federation.links.remove(visit.visitor.user.id, visit.form.require("unlink"), visit.origin):
+            if not federation.own_links.remove(visit.visitor.session, which, visit.origin):
                 return gone()
-        except LastWay:
-            return listed(visit, NotChanged(Reason.LAST_WAY_IN))
+        except NotChanged as error:
+            return to_prove(visit, "sign-in", error) or listed(visit, error)
         return respond.redirect(visit.url("/sign-in"))
 
     def listed(visit: Visit, wrong: NotChanged | None = None) -> Response:
         user_id, session = visit.visitor.user.id, visit.visitor.session
+        links = federation.links.at(visit.door, user_id)
         if not ways_in.whole(session.provider):
-            links = [link for link in links_at(visit) if link.provider == session.provider]
-            return respond.page(views.methods_of(face.around(visit), links, federation.providers.known()))
+            mine = [link for link in links if link.provider == session.provider]
+            return respond.page(views.methods_of(face.around(visit), mine, federation.providers.known()))
         factors, passkeys = ways_in.of(user_id)
         html = views.methods(
             face.around(visit),
             factors,
             passkeys,
-            links_at(visit),
+            links,
             federation.providers.known(),
-            offers.to_link(federation.visits, visit.door, lambda about: face.token(visit, about)),
+            offers.to_link(federation.visits, visit.door, links, lambda about: face.token(visit, about)),
             ways_in.told(user_id),
             face.sending(visit, "/sign-in", "links"),
             offers_passkeys=ways_in.offers_passkeys,
             error=said(wrong),
         )
         return answered(html, wrong)
-
-    def links_at(visit: Visit) -> list[Link]:
-        """The person's links that count at this door: at a tenant's, those of its providers and of the server's."""
-        here = visit.door.tenant
-        found = federation.links.of(visit.visitor.user.id)
-        return [link for link in found if here is None or link.tenant in (None, here)]
 
     @face.signed_in("passkey")
     def new_passkey(visit: Visit) -> Response:
@@ -218,14 +209,8 @@ def blueprint(behind: Methods) -> Blueprint:
 
     def to_prove(visit: Visit, page: str, error: NotChanged | None = None) -> Response | None:
         """To the sign-in, and back to `page`, where it is too old or too weak for a change; None when it is not."""
-        if error is None and not ways_in.stale(visit.visitor.session):
-            return None
-        if error is not None and error.reason is not Reason.SIGN_IN_STALE:
-            return None
-        wanted = ways_in.demand(visit.visitor.user.id).acr
-        # Whoever is vouched for by a tenant's own provider has to prove it to this server itself.
-        again = not ways_in.whole(visit.visitor.session.provider)
-        return respond.redirect(visit.door.url(Way("", "account", page, True, wanted, again).path()))
+        way = proving.way(ways_in, visit.visitor.session, page, error)
+        return None if way is None else respond.redirect(visit.door.url(way.path()))
 
     routes = face.doorway.pages("methods")
     everywhere(routes, "/account/sign-in", methods, "GET")

@@ -1,7 +1,6 @@
 """RFC 8628 sections 3.3 and 5.1: a person types the code that a device shows, and is led to a question about it."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 
 from broker.audit.model import Fact, Outcome
@@ -17,6 +16,7 @@ from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason, too_many
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
+from broker.runtime.ephemeral.model import Hits
 from broker.runtime.world import World
 
 _BUCKET = "user-code"
@@ -34,13 +34,19 @@ class Entry:
         self._world, self._refusals, self._interactions = world, refusals, interactions
         self._questions, self._user_codes = questions, user_codes
 
-    def enter(self, door: Door, typed: str, cookie: str, session: Session | None, origin: Origin) -> Begun:
+    def enter(
+        self, door: Door, typed: str, cookie: str, session: Session | None, origin: Origin
+    ) -> Begun | None:
         """Begin the question that a device waits for. OAuthError: `wrong_code`, or 429 past the limits.
 
-        Which of the things that can be wrong with a code was wrong, is for the evidence alone.
+        None when strangers typed so many wrong codes that only who is signed in may type one. Which of the things
+        that can be wrong with a code was wrong, is for the evidence alone.
         """
         try:
             counted = self._count(door, cookie, session, origin)
+            if session is None and self._crowded(door, counted):
+                self._record(door, None, too_many("", 0), origin)
+                return None
             found = self._world.database.read(lambda tx: self._found(tx, door, typed, session), door.tenant)
             if isinstance(found, Reason):
                 raise wrong_code(found)
@@ -52,20 +58,36 @@ class Entry:
         request = replace(found.request, id=self._world.entropy.secret(), begun_at=self._world.clock.now())
         return self._interactions.begin(door, request, cookie)
 
-    def _count(self, door: Door, cookie: str, session: Session | None, origin: Origin) -> Sequence[str]:
-        """Before the code is looked at, so that guesses sent at once count; past one's own limit, for nobody else."""
+    def _count(self, door: Door, cookie: str, session: Session | None, origin: Origin) -> list[str]:
+        """Before the code is looked at, so that guesses sent at once count; past one's own limit, for nobody else.
+
+        Who is signed in has a limit that nobody else can use up.
+        """
         browser = hashlib.sha256(b"browser:" + cookie.encode()).hexdigest()
+        own = (
+            ((f"user {session.user_id}", rules.PER_BROWSER),)
+            if session
+            else (
+                (f"source {source_key(origin.source)}", rules.PER_SOURCE),
+                (f"browser {browser}", rules.PER_BROWSER),
+            )
+        )
         counted: list[str] = []
-        for key, most in (
-            (f"source {source_key(origin.source)}", rules.PER_SOURCE),
-            (f"user {session.user_id}" if session else f"browser {browser}", rules.PER_BROWSER),
-            (f"door {door.issuer}", rules.PER_DOOR),
-        ):
-            hits = self._world.ephemeral.hit(_BUCKET, key, rules.WINDOW, self._world.clock.now())
+        for key, most in own:
+            hits = self._hit(key)
             if hits.count > most:
                 raise too_many("Too many codes were wrong. Wait, then try again.", hits.ends_in)
             counted.append(key)
         return counted
+
+    def _crowded(self, door: Door, counted: list[str]) -> bool:
+        """Whether all strangers together are past their limit; one more is counted."""
+        key = f"door {door.issuer}"
+        counted.append(key)
+        return self._hit(key).count > rules.PER_DOOR
+
+    def _hit(self, key: str) -> Hits:
+        return self._world.ephemeral.hit(_BUCKET, key, rules.WINDOW, self._world.clock.now())
 
     def _found(self, tx: Transaction, door: Door, typed: str, session: Session | None) -> DeviceCode | Reason:
         """The device whose code this is, where it is this person's to answer; else why not."""

@@ -6,8 +6,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, request
 
+from broker.authorization.device import rules
 from broker.authorization.device.entry import Entry
 from broker.authorization.device.start import Start
+from broker.authorization.login.way import Way
 from broker.estate.estate import Estate
 from broker.identity.clients.authentication.http import Desk
 from broker.identity.clients.authentication.model import Attempt
@@ -76,6 +78,8 @@ def blueprint(behind: DeviceFace, desk: Desk) -> Blueprint:
             if error.reason is not Reason.USER_CODE_WRONG:
                 raise
             return code_page(door, typed[:_LONGEST], wrong=True)
+        if begun is None:
+            return respond.redirect(door.url(Way(to="device", about=rules.folded(typed)).path()))
         response = respond.redirect(door.url(f"/consent?request={begun.request.id}"))
         return response if cookie.read(request) == begun.cookie else cookie.write(response, begun.cookie)
 

@@ -12,7 +12,8 @@ WINDOW = 600.0
 PER_BROWSER = 10
 PER_SOURCE = 10
 PER_DOOR = 1000
-"""Wrong codes of everybody. A code may see two windows: 2 * PER_DOOR / 20 ** LENGTH is less than 2 ** -32."""
+"""Wrong codes of all who are not signed in. A code may see two windows: 2 * PER_DOOR / 20 ** LENGTH is less than
+2 ** -32. Past it a code is taken from people only, PER_BROWSER of each."""
 PACE = 5
 """Seconds between two polls, and by how much they grow for a device that does not keep to them."""
 _LONGEST = 64

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 
-from broker.authorization import rules
 from broker.authorization.interaction import Interactions
 from broker.authorization.login import views
+from broker.authorization.login.arrival import Arrival, Arrivals
 from broker.authorization.login.way import Way
-from broker.authorization.model import AuthorizationRequest
 from broker.authorization.views import form_action
 from broker.estate.estate import Estate
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.model import Door
 from broker.identity.users.assembly import SigningIn
-from broker.identity.users.sign_in import NotSignedIn, SignedIn, Visit
+from broker.identity.users.sign_in import NotSignedIn, SignedIn
 from broker.identity.users.steps import Half
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
@@ -45,38 +44,16 @@ class Login:
     providers: Providers = lambda door, way, token: ()
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One request to one of the pages: through which door, on which way, and what is known of the browser."""
-
-    door: Door
-    way: Way
-    asked: AuthorizationRequest | None
-    visit: Visit
-    sent: Parameters
-
-
 def blueprint(behind: Login) -> Blueprint:
     cookie, known, csrf = behind.manners.cookie, behind.manners.known, behind.manners.csrf
     doorway, signing_in = behind.doorway, behind.signing_in
+    arrivals = Arrivals(behind.interactions, behind.sessions, behind.world.clock)
 
     def arrive(door: Door, origin: Origin, sent: Parameters) -> Arrival:
         way, browser = Way.read(sent), cookie.read(request)
         if request.method == "POST":
             csrf.check(request, browser, way.key(), sent.get("csrf"))
-        asked = None if way.to else behind.interactions.pending(door, way.request_id, browser)
-        session, now = behind.sessions.current(browser), behind.world.clock.now()
-        who = session.user_id if session and way.fresh and not way.again else None
-        visit = Visit(
-            door.tenant,
-            origin,
-            browser or "",
-            f"{door.issuer} {way.key()}",
-            rules.demand(asked) if asked else way.demand(now, who),
-            None if way.again else session,
-            known.read(request),
-        )
-        return Arrival(door, way, asked, visit, sent)
+        return arrivals.at(door, way, browser, known.read(request), origin)
 
     def told(arrival: Arrival) -> views.Told:
         browser = arrival.visit.browser or behind.world.entropy.secret()
@@ -141,9 +118,10 @@ def blueprint(behind: Login) -> Blueprint:
     def password(tenant: str | None = None) -> Response:
         door, origin = doorway.at(tenant)
         with doorway.recorded(door, origin):
-            arrival = arrive(door, origin, form.body(request))
-        username = arrival.sent.get("username") or ""
-        result = signing_in.sign_in.by_password(username, arrival.sent.get("password") or "", arrival.visit)
+            sent = form.body(request)
+            arrival = arrive(door, origin, sent)
+        username = sent.get("username") or ""
+        result = signing_in.sign_in.by_password(username, sent.get("password") or "", arrival.visit)
         if isinstance(result, NotSignedIn):
             return first_page(arrival, username, result)
         if isinstance(result, Half):
@@ -162,16 +140,18 @@ def blueprint(behind: Login) -> Blueprint:
     def code(tenant: str | None = None) -> Response:
         door, origin = doorway.at(tenant)
         with doorway.recorded(door, origin):
-            arrival = arrive(door, origin, form.body(request))
-        result = signing_in.sign_in.by_code(arrival.sent.get("code") or "", arrival.visit)
+            sent = form.body(request)
+            arrival = arrive(door, origin, sent)
+        result = signing_in.sign_in.by_code(sent.get("code") or "", arrival.visit)
         return step(arrival, result) if isinstance(result, NotSignedIn) else onward(arrival, result)
 
     def passkey(tenant: str | None = None) -> Response:
         door, origin = doorway.at(tenant)
         with doorway.recorded(door, origin):
-            arrival = arrive(door, origin, form.body(request))
-        missing = arrival.sent.get("step") == "verify"
-        credential = arrival.sent.get("credential") or ""
+            sent = form.body(request)
+            arrival = arrive(door, origin, sent)
+        missing = sent.get("step") == "verify"
+        credential = sent.get("credential") or ""
         result = signing_in.sign_in.by_passkey(credential, arrival.visit, missing=missing)
         if isinstance(result, NotSignedIn):
             return step(arrival, result) if missing else first_page(arrival, refused=result)

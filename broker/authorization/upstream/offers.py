@@ -1,10 +1,10 @@
 """RFC 9700 section 4.4: the addresses at which a visit to a provider begins, for the pages that offer it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 from broker.authorization.login.way import Way
-from broker.identity.federation.model import Provider
+from broker.identity.federation.model import Link, Provider
 from broker.identity.federation.visits import Visits
 from broker.identity.tenants.model import Door
 
@@ -25,11 +25,13 @@ def signing_in_with(visits: Visits) -> Callable[[Door, Way, Token], tuple[tuple[
     return lambda door, way, token: to_sign_in(visits, door, way, token)
 
 
-def to_link(visits: Visits, door: Door, token: Token) -> tuple[tuple[Provider, str], ...]:
-    """Each provider that an account may be linked to here, and the address that begins it."""
+def to_link(
+    visits: Visits, door: Door, links: Iterable[Link], token: Token
+) -> tuple[tuple[Provider, str], ...]:
+    """Each provider that an account with these links may be linked to here, and the address that begins it."""
     return tuple(
         (provider, door.url(f"{path(provider.id)}/link?{urlencode({'csrf': token(linking(provider.id))})}"))
-        for provider in visits.offered(door)
+        for provider in visits.linkable(door, links)
     )
 
 

@@ -54,7 +54,8 @@ class Arrival:
             raise NotSignedIn(Reason.NOT_A_MEMBER, user_id=user.id)
         if provider.mapping.tenants and not found.places:
             raise NotSignedIn(Reason.NOT_A_MEMBER, user_id=user.id)
-        self._links.use(tx, link)
+        if not self._links.use(tx, link):  # taken away meanwhile
+            raise NotSignedIn(Reason.IDENTITY_NOT_LINKED, user_id=user.id)
         for membership in user.memberships:
             self._refresh(tx, provider, found, user.id, membership, origin)
         return user.id

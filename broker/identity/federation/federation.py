@@ -140,11 +140,15 @@ class Federation:
             raise NotSignedIn(Reason.LOGIN_REQUIRED)
 
         def unit(tx: Transaction) -> None:
+            if not self._sessions.goes_on(tx, session):
+                raise NotSignedIn(Reason.LOGIN_REQUIRED)
             known = self._links.find(tx, provider, identity)
             if known is None:
                 self._links.add(tx, provider, identity, user_id, origin)
             elif known.user_id != user_id:
                 raise NotSignedIn(Reason.IDENTITY_TAKEN, user_id=user_id)
+            else:
+                self._links.use(tx, known)
 
         try:
             self._world.database.write(unit)

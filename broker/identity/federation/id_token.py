@@ -12,7 +12,6 @@ from broker.protocol.jws import InvalidToken, Parts
 
 LEEWAY = 30.0
 """Seconds that the provider's clock may differ from this server's."""
-LONGEST_SUBJECT = 255
 _TYPES = ("JWT", None)
 _MOST_TRIED = 8
 
@@ -51,8 +50,8 @@ def believed(
         raise NotBelieved("id_token: nonce")
     if "at_hash" in claims and not (access_token and _half(access_token, alg) == claims["at_hash"]):
         raise NotBelieved("id_token: at_hash")
-    subject = _text(claims, "sub")
-    if not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isascii() or not subject.isprintable():
+    subject = rules.subject_of(claims)
+    if subject is None:
         raise NotBelieved("id_token: sub")
     proved_at = None
     if claims.get("auth_time") is not None:

@@ -9,6 +9,7 @@ from broker.identity.clients.clients import Clients
 from broker.identity.federation.arrival import Arrival
 from broker.identity.federation.federation import Federation
 from broker.identity.federation.links import Links
+from broker.identity.federation.own_links import OwnLinks
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.refused import Refusing
 from broker.identity.federation.upstream import Upstream
@@ -16,6 +17,7 @@ from broker.identity.federation.visits import Visits
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.doors import Doors
 from broker.identity.users.people import People
+from broker.identity.users.ways_in import WaysIn
 from broker.runtime.egress import Egress
 from broker.runtime.world import World
 
@@ -28,6 +30,7 @@ class Room:
     upstream: Upstream
     visits: Visits
     links: Links
+    own_links: OwnLinks
     federation: Federation
 
 
@@ -40,6 +43,8 @@ def furnished(
     people: People,
     clients: Clients,
     providers: Providers,
+    links: Links,
+    ways_in: WaysIn,
     doors: Callable[[], Doors],
     *,
     key: bytes,
@@ -48,10 +53,10 @@ def furnished(
 ) -> Room:
     """`key`, `per_minute`, `longest`: see `Visits`."""
     upstream, refusing = Upstream(egress, world.clock), Refusing(refusals)
-    links = Links(world, recorder, people)
     visits = Visits(
         world, refusing, providers, upstream, doors, key=key, per_minute=per_minute, longest=longest
     )
     arrival = Arrival(world, recorder, people, clients, links)
     federation = Federation(world, refusing, sessions, providers, upstream, visits, arrival, links, doors)
-    return Room(providers, upstream, visits, links, federation)
+    own_links = OwnLinks(world, refusals, sessions, ways_in, links)
+    return Room(providers, upstream, visits, links, own_links, federation)

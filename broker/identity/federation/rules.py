@@ -4,13 +4,15 @@ import hashlib
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from broker.identity.federation.model import TENANT_ID, Identity, Mapped, Place, Provider, Rule
+from broker.identity.federation.model import TENANT_ID, Identity, Link, Mapped, Place, Provider, Rule
 from broker.identity.tenants.model import Door, Tenant
+from broker.identity.users.model import User
 from broker.protocol import acr
 
 LONGEST_NAME = 200
+LONGEST_SUBJECT = 255
 LONGEST_EMAIL = 320
 LONGEST_TEXT = 256
 _MOST_VALUES = 1000
@@ -73,11 +75,31 @@ def issuer_of(provider: Provider, claims: Mapping[str, object]) -> str | None:
     return provider.issuer.replace(TENANT_ID, tenant)
 
 
+def subject_of(claims: Mapping[str, object]) -> str | None:
+    """OpenID Connect Core section 2: whom claims are about; None where `sub` is none."""
+    found = claims.get("sub")
+    plain = isinstance(found, str) and found.isascii() and found.isprintable()
+    return str(found) if plain and 0 < len(str(found)) <= LONGEST_SUBJECT else None
+
+
 def issuers(provider: Provider) -> tuple[str, ...]:
     """Every issuer that this provider may be."""
     if not provider.templated:
         return (provider.issuer,)
     return tuple(provider.issuer.replace(TENANT_ID, tenant) for tenant in provider.upstream_tenants)
+
+
+def joins(link: Link, provider: Provider) -> bool:
+    """Whether people of this provider are found by such a link: it is to the issuer, behind the same wall."""
+    return link.tenant == provider.tenant and link.issuer in issuers(provider)
+
+
+def good_link(link: Link, user: User, providers: Iterable[Provider], tenants: Mapping[str, Tenant]) -> bool:
+    """Whether its person can sign in with it: by a provider that is there, in a tenant of theirs that accepts it."""
+    return any(
+        joins(link, provider) and any(accepted(provider, tenants.get(name)) for name in user.tenants())
+        for provider in providers
+    )
 
 
 def strength(provider: Provider, claims: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:

@@ -205,8 +205,9 @@ def find(tx: Transaction, link_id: str) -> Link | None:
     return None if row is None else _link(row)
 
 
-def use(tx: Transaction, link_id: str, now: float) -> None:
-    tx.execute(_USE, wall=tx.tenant, which=link_id, now=now)
+def use(tx: Transaction, link_id: str, now: float) -> bool:
+    """Whether it is there, and stays until the end of `tx`."""
+    return tx.execute(_USE, wall=tx.tenant, which=link_id, now=now).rowcount == 1
 
 
 def unlink(tx: Transaction, link_id: str, user_id: str) -> bool:

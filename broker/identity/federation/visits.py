@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from broker.audit.refusals import source_key
 from broker.identity.federation import rules, store
-from broker.identity.federation.model import Attempt, Provider
+from broker.identity.federation.model import Attempt, Link, Provider
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.refused import NotSignedIn, Refusing
 from broker.identity.federation.upstream import Unavailable, Upstream
@@ -50,6 +50,11 @@ class Visits:
         tenants = self._doors().tenants
         found = [p for p in self._providers.known().values() if rules.offered(p, door, tenants)]
         return sorted(found, key=lambda provider: (provider.name.casefold(), provider.id))
+
+    def linkable(self, door: Door, links: Iterable[Link]) -> list[Provider]:
+        """Those of them to which an account with these links has none yet."""
+        known = list(links)
+        return [p for p in self.offered(door) if not any(rules.joins(link, p) for link in known)]
 
     def at(self, door: Door, provider_id: str, origin: Origin) -> Provider:
         """The provider of this id, where it is offered; OAuthError."""

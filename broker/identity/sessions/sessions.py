@@ -79,6 +79,11 @@ class Sessions:
         found = self._live(tx, cookie)
         return None if found is None else found[0]
 
+    def goes_on(self, tx: Transaction, session: Session) -> bool:
+        """Whether a session that was read before still is one, as this transaction sees it."""
+        now = self._world.clock.now()
+        return store.live(tx, session.id, now - self._idle, now - self._absolute)
+
     def end(self, cookie: str, origin: Origin) -> None:
         self._world.database.write(lambda tx: self.end_within(tx, cookie, origin))
 
@@ -126,6 +131,11 @@ class Sessions:
         for session_id in ended:
             self._ended(tx, session_id, mine.user_id, origin)
         return len(ended)
+
+    def end_vouched(self, tx: Transaction, user_id: str, provider: str, origin: Origin | None) -> None:
+        """Within `tx`: what a link that was taken away brings with it."""
+        for session_id in store.end_vouched(tx, user_id, provider, self._world.clock.now()):
+            self._ended(tx, session_id, user_id, origin)
 
     def end_all(self, tx: Transaction, user_id: str) -> None:
         """Within `tx`: what a change of password or a deleted account brings with it."""

@@ -44,12 +44,13 @@ SERVER_WIDE = (
 )
 
 _START = insert(session_table)
-_CURRENT = select(session_table).where(
-    session_table.c.hash == bindparam("hashed"),
+_ALIVE = (
     session_table.c.ended_at.is_(None),
     session_table.c.seen_at > bindparam("idle_since"),
     session_table.c.auth_time > bindparam("begun_since"),
 )
+_CURRENT = select(session_table).where(session_table.c.hash == bindparam("hashed"), *_ALIVE)
+_LIVE = select(session_table.c.id).where(session_table.c.id == bindparam("which"), *_ALIVE)
 _TOUCH = (
     update(session_table).where(session_table.c.hash == bindparam("hashed")).values(seen_at=bindparam("now"))
 )
@@ -71,6 +72,7 @@ _END_ALL = (
     .values(ended_at=bindparam("now"))
     .returning(session_table.c.id, session_table.c.user_id)
 )
+_END_VOUCHED = _END_ALL.where(session_table.c.provider == bindparam("by"))
 _END_OF = (
     update(session_table)
     .where(
@@ -92,12 +94,7 @@ _END_OTHERS = (
 )
 _OF = (
     select(session_table)
-    .where(
-        session_table.c.user_id == bindparam("whose"),
-        session_table.c.ended_at.is_(None),
-        session_table.c.seen_at > bindparam("idle_since"),
-        session_table.c.auth_time > bindparam("begun_since"),
-    )
+    .where(session_table.c.user_id == bindparam("whose"), *_ALIVE)
     .order_by(session_table.c.seen_at.desc(), session_table.c.id)
 )
 _other = session_table.alias("other")
@@ -147,6 +144,12 @@ def current(
     return _session(row), row.seen_at
 
 
+def live(tx: Transaction, session_id: str, idle_since: float, begun_since: float) -> bool:
+    """Whether the session with this id is one."""
+    found = tx.execute(_LIVE, which=session_id, idle_since=idle_since, begun_since=begun_since)
+    return found.first() is not None
+
+
 def touch(tx: Transaction, hashed: str, now: float) -> None:
     tx.execute(_TOUCH, hashed=hashed, now=now)
 
@@ -181,6 +184,11 @@ def of(tx: Transaction, user_id: str, idle_since: float, begun_since: float) -> 
 def end_all(tx: Transaction, user_id: str, now: float) -> list[str]:
     """Ends every session of a user; their ids."""
     return [row.id for row in tx.execute(_END_ALL, whose=user_id, now=now)]
+
+
+def end_vouched(tx: Transaction, user_id: str, provider: str, now: float) -> list[str]:
+    """Ends every session of a user for which this provider vouched; their ids."""
+    return [row.id for row in tx.execute(_END_VOUCHED, whose=user_id, by=provider, now=now)]
 
 
 def over(tx: Transaction, session_id: str) -> str | None:

@@ -75,15 +75,17 @@ class NewPasswords:
         self._judged(new, user, origin)
         hashed = self._passwords.hash(new)
 
-        def unit(tx: Transaction) -> bool:
+        def unit(tx: Transaction) -> Reason | None:
+            if not self._sessions.goes_on(tx, session):
+                return Reason.SIGN_IN_STALE
             if not store.replace_password_hash(tx, user_id, stored, hashed):
-                return False  # changed meanwhile
+                return Reason.PASSWORD_WRONG  # changed meanwhile
             self._told(tx, user_id, origin)
             self._sessions.end_others_within(tx, session, origin)
-            return True
+            return None
 
-        if not self._world.database.write(unit):
-            self._refuse(user_id, Reason.PASSWORD_WRONG, origin)
+        if (reason := self._world.database.write(unit)) is not None:
+            self._refuse(user_id, reason, origin)
 
     def offer_reset(self, user_id: str, origin: Origin) -> str:
         """A secret that sets this person's password, once and soon; any before it is worth nothing. LookupError."""
@@ -98,7 +100,7 @@ class NewPasswords:
                 Purpose.PASSWORD_RESET,
                 user_id,
                 None,
-                {"account": _account(user, store.password_hash(tx, user_id))},
+                {"account": _account(user)},
             )
             self._begun.begin(tx, ceremony, secret, "")
             self._notices.tell(tx, user_id, "reset.offered", "password", origin)
@@ -153,14 +155,16 @@ class NewPasswords:
             raise
 
     def _standing(self, tx: Transaction, user_id: str | None) -> tuple[User, str] | None:
-        """A person, and a digest of what a reset link was made for: it dies when that changes."""
+        """A person, and a digest of what a reset link was made for: it dies when that changes.
+
+        The password is no part of that: a sign-in may renew its hash. Whoever sets another forgets the link.
+        """
         user = store.get(tx, user_id) if user_id else None
-        return None if user is None else (user, _account(user, store.password_hash(tx, user.id)))
+        return None if user is None else (user, _account(user))
 
     def _told(self, tx: Transaction, user_id: str, origin: Origin) -> None:
-        """Within the change, after it: what was begun with the old password is over."""
-        self._begun.forget(tx, user_id, Purpose.PASSWORD_RESET)
-        self._begun.forget(tx, user_id, Purpose.SECOND_STEP)
+        """Within the change, after it."""
+        self._begun.outdate(tx, user_id)
         self._notices.tell(tx, user_id, "password.changed", "password", origin)
 
     def _refuse(self, user_id: str | None, reason: Reason, origin: Origin, wait: int = 0) -> NoReturn:
@@ -169,5 +173,5 @@ class NewPasswords:
         raise NotChanged(reason, wait)
 
 
-def _account(user: User, hashed: str | None) -> str:
-    return hashlib.sha256(f"{user.id}\0{user.email}\0{hashed}".encode()).hexdigest()
+def _account(user: User) -> str:
+    return hashlib.sha256(f"{user.id}\0{user.email}".encode()).hexdigest()

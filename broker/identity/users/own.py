@@ -201,8 +201,15 @@ class OwnWaysIn:
             self._refuse(session, NotChanged(Reason.SIGN_IN_STALE), origin)
 
     def _change(self, session: Session, origin: Origin, unit: Callable[[Transaction], T]) -> T:
+        """What `unit` does, if the session has not ended meanwhile."""
+
+        def signed_in(tx: Transaction) -> T:
+            if not self._sessions.goes_on(tx, session):
+                raise NotChanged(Reason.SIGN_IN_STALE)
+            return unit(tx)
+
         try:
-            return self._world.database.write(unit)
+            return self._world.database.write(signed_in)
         except NotChanged as error:
             self._refuse(session, error, origin)
 

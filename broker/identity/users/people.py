@@ -1,9 +1,10 @@
-"""Accounts as other rooms use them: looked up, created, changed, removed; a changed password ends every session."""
+"""Accounts as other rooms use them: looked up, created, changed, removed; a changed password ends what came before."""
 
 from broker.denials import live
 from broker.denials.model import Kind, Target
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.users import store
+from broker.identity.users.credentials.begun import Begun
 from broker.identity.users.credentials.notices import Notices
 from broker.identity.users.model import Membership, User
 from broker.identity.users.password import Passwords
@@ -14,7 +15,7 @@ from broker.runtime.world import World
 class People:
     def __init__(self, world: World, passwords: Passwords, sessions: Sessions, notices: Notices) -> None:
         self._world, self._passwords, self._sessions = world, passwords, sessions
-        self._notices = notices
+        self._notices, self._begun = notices, Begun(world)
 
     def get(self, user_id: str) -> User | None:
         return self._world.database.read(lambda tx: store.get(tx, user_id))
@@ -43,7 +44,9 @@ class People:
         store.put(tx, user)
 
     def set_password(self, tx: Transaction, user_id: str, hashed: str) -> None:
+        """Ends every session, and whatever was begun before, a link to set a password too."""
         store.set_password_hash(tx, user_id, hashed)
+        self._begun.outdate(tx, user_id)
         self._sessions.end_all(tx, user_id)
 
     def has_password(self, tx: Transaction, user_id: str) -> bool:

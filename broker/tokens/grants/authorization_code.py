@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from broker.authorization import codes
 from broker.authorization.grants import Grants
-from broker.denials.model import Kind, Target
 from broker.identity.users.people import People
 from broker.protocol import pkce
 from broker.protocol.errors import OAuthError, Reason
-from broker.protocol.names import AUTHORIZATION_CODE, REFRESH_TOKEN
+from broker.protocol.names import AUTHORIZATION_CODE
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
 from broker.tokens import calls, consented, who
@@ -62,22 +61,14 @@ class AuthorizationCode:
             inside, self._people, request, self._grants.within(inside, code.grant_id)
         )
         details, scopes = calls.narrowed(request, resource, grant.details, scopes)
-        return Authority(
-            subject=grant.user_id,
-            tenant=grant.tenant,
-            resource=resource,
-            scopes=scopes,
-            details=details,
-            grant_id=grant.id,
-            txn=self._entropy.identifier("txn", request.now),
-            issuer=request.door.issuer,
-            client=request.client,
-            confirmation=request.confirmation,
-            latest_expiry=grant.expires_at,
-            last_used_at=grant.last_used_at,
-            refreshable=grant.offline and REFRESH_TOKEN in request.client.grant_types,
-            auth=consented.auth_claims(grant),
-            targets=(Target(Kind.USER, grant.user_id), Target(Kind.GRANT, grant.id)),
+        return consented.authority(
+            request,
+            grant,
+            resource,
+            scopes,
+            details,
+            self._entropy.identifier("txn", request.now),
             also=("code.consumed",),
             identity=who.identity(inside, self._people, grant, resource, nonce=code.nonce),
+            first=True,
         )

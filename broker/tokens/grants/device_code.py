@@ -8,7 +8,7 @@ from broker.denials.model import Kind, Target
 from broker.identity.users.people import People
 from broker.protocol import pkce
 from broker.protocol.errors import OAuthError, Reason
-from broker.protocol.names import DEVICE_CODE, REFRESH_TOKEN
+from broker.protocol.names import DEVICE_CODE
 from broker.runtime.database import Transaction
 from broker.runtime.once import spend
 from broker.runtime.world import World
@@ -61,24 +61,16 @@ class DeviceCode:
             inside, self._people, request, self._grants.within(inside, device.grant_id)
         )
         details, scopes = calls.narrowed(request, resource, grant.details, scopes)
-        return Authority(
-            subject=grant.user_id,
-            tenant=grant.tenant,
-            resource=resource,
-            scopes=scopes,
-            details=details,
-            grant_id=grant.id,
-            txn=self._world.entropy.identifier("txn", request.now),
-            issuer=request.door.issuer,
-            client=request.client,
-            confirmation=request.confirmation,
-            latest_expiry=grant.expires_at,
-            last_used_at=grant.last_used_at,
-            refreshable=grant.offline and REFRESH_TOKEN in request.client.grant_types,
-            auth=consented.auth_claims(grant),
-            targets=(Target(Kind.USER, grant.user_id), Target(Kind.GRANT, grant.id)),
+        return consented.authority(
+            request,
+            grant,
+            resource,
+            scopes,
+            details,
+            self._world.entropy.identifier("txn", request.now),
             also=("device.redeemed",),
             identity=who.identity(inside, self._people, grant, resource, nonce=None),
+            first=True,
         )
 
     def _poll(self, tx: Transaction, request: TokenRequest, presented: Presented) -> Poll | None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from broker.authorization.grants import Grants
-from broker.denials.model import Kind, Target
 from broker.estate.model import Resource
 from broker.identity.users.people import People
 from broker.protocol import scope as scope_rules
@@ -61,21 +60,13 @@ class RefreshToken:
             )
         scopes = consented.narrowed(consented.of_resource(verified.scopes, resource), held, resource)
         details, scopes = calls.narrowed(request, resource, grant.details, scopes)
-        authority = Authority(
-            subject=grant.user_id,
-            tenant=grant.tenant,
-            resource=resource,
-            scopes=scopes,
-            details=details,
-            grant_id=grant.id,
-            txn=self._entropy.identifier("txn", request.now),
-            issuer=request.door.issuer,
-            client=request.client,
-            confirmation=request.confirmation,
-            latest_expiry=grant.expires_at,
-            last_used_at=grant.last_used_at,
-            auth=consented.auth_claims(grant),
-            targets=(Target(Kind.USER, grant.user_id), Target(Kind.GRANT, grant.id)),
+        authority = consented.authority(
+            request,
+            grant,
+            resource,
+            scopes,
+            details,
+            self._entropy.identifier("txn", request.now),
             also=("refresh.repeated" if repeated else "refresh.rotated",) if family else (),
             identity=who.identity(inside, self._people, grant, resource, asked=verified.scopes),
         )

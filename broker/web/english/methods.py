@@ -98,7 +98,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "looks. Each stands in for your app or passkey once.",
     "methods.codes.kept": "I have kept them",
     "methods.links": "Accounts elsewhere",
-    "methods.links.what": "Sign in here with an account that you have elsewhere.",
+    "methods.links.what": "Sign in here with an account that you have elsewhere. Unlinking it ends the sessions that "
+    "it began.",
     "methods.link.add": "Link {provider}",
     "methods.link.remove": "Unlink",
     "methods.notices": "What changed of late",
@@ -110,6 +111,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "methods.notice.credential.removed.passkey": "The passkey “{name}” was removed.",
     "methods.notice.credential.removed.totp": "The authenticator app was removed.",
     "methods.notice.credential.spent.recovery": "A recovery code was used to sign in.",
+    "methods.notice.identity.linked": "Your account at “{name}” was linked: you can sign in with it.",
+    "methods.notice.identity.unlinked": "Your account at “{name}” was unlinked, and sessions that it began were ended.",
     "methods.notice.password.changed": "The password was changed.",
     "methods.notice.other": "Something about your ways to sign in was changed.",
     "methods.way.passkeys.one": "1 passkey",

@@ -37,6 +37,11 @@ class Begun:
         """Within `tx`: whatever was begun for this person with this purpose comes to nothing."""
         store.forget(tx, user_id, purpose)
 
+    def outdate(self, tx: Transaction, user_id: str) -> None:
+        """Within the transaction of a new password: what was begun with the old one, or to set one, is over."""
+        self.forget(tx, user_id, Purpose.PASSWORD_RESET)
+        self.forget(tx, user_id, Purpose.SECOND_STEP)
+
     def burn(self, purpose: Purpose, secret: str, browser: str) -> Ceremony | None:
         """In a transaction of its own: used up, whatever comes of the answer."""
         return self._world.database.write(lambda tx: self.finish(tx, purpose, secret, browser))

@@ -10,6 +10,7 @@ from broker.runtime.world import World
 
 _KEPT = 90 * 86400.0
 _MOST = 20
+_LONGEST_NAME = 100
 
 
 class Notices:
@@ -20,11 +21,25 @@ class Notices:
         self, tx: Transaction, user_id: str, what: str, kind: str, origin: Origin, name: str | None = None
     ) -> None:
         """Within the change's transaction: the fact for the evidence, and the same for the person."""
-        now = self._world.clock.now()
         change: dict[str, object] = {"kind": kind, **({"name": name} if name else {})}
         self._recorder.record(tx, Fact(what, subject=user_id, change=change), origin)
+        self.show(tx, user_id, what, kind, origin, name)
+
+    def show(
+        self,
+        tx: Transaction,
+        user_id: str,
+        what: str,
+        kind: str,
+        origin: Origin | None,
+        name: str | None = None,
+    ) -> None:
+        """Within the change's transaction, whose fact was recorded otherwise: the notice for the person alone."""
+        now = self._world.clock.now()
         identifier = self._world.entropy.identifier("nte", now)
-        store.tell(tx, Notice(identifier, user_id, what, kind, name, now, origin.source, origin.agent))
+        source, agent = (origin.source, origin.agent) if origin else (None, None)
+        named = name[:_LONGEST_NAME] if name else None
+        store.tell(tx, Notice(identifier, user_id, what, kind, named, now, source, agent))
 
     def told(self, user_id: str) -> list[Notice]:
         """What changed in the last months, the newest first."""

@@ -156,3 +156,8 @@ class Passkeys:
         challenge = self._world.entropy.secret()
         assert len(decoded(challenge)) >= _CHALLENGE_BYTES
         return challenge
+
+
+def enrolled(tx: Transaction, user_id: str) -> bool:
+    """Whether a person has a passkey, offered here or not."""
+    return bool(store.passkeys(tx, user_id))

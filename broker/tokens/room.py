@@ -1,0 +1,99 @@
+"""OAuth 2.1 section 3.2: the token endpoint and what stands beside it, wired to each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.audit.record import Recorder
+from broker.audit.refusals import Refusals
+from broker.authorization.grants import Grants
+from broker.estate.estate import Estate
+from broker.identity.clients.room import Room as Clients
+from broker.identity.tenants.keys import DoorKeys
+from broker.identity.users.people import People
+from broker.runtime.world import World
+from broker.tokens.families import Families
+from broker.tokens.grants.authorization_code import AuthorizationCode
+from broker.tokens.grants.client_credentials import ClientCredentials
+from broker.tokens.grants.device_code import DeviceCode
+from broker.tokens.grants.refresh_token import RefreshToken
+from broker.tokens.grants.token_exchange import TokenExchange
+from broker.tokens.introspect import Introspection
+from broker.tokens.pipeline import Pipeline
+from broker.tokens.revoke import Revocation
+from broker.tokens.userinfo.tell import UserInfo
+from broker.tokens.verified import OwnTokens
+from keys.sealed import KeyEncryptionKey
+
+
+class Knobs(Protocol):
+    """The settings that the room takes."""
+
+    refresh_grace: int
+    refresh_lifetime: int
+    refresh_rotation_confidential: bool
+    inactive_introspections_per_minute: int
+    dpop_nonces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What other rooms and faces call."""
+
+    families: Families
+    pipeline: Pipeline
+    introspection: Introspection
+    revocation: Revocation
+    userinfo: UserInfo
+
+
+def furnished(
+    world: World,
+    recorder: Recorder,
+    refusals: Refusals,
+    kek: KeyEncryptionKey,
+    keys: DoorKeys,
+    estate: Callable[[], Estate],
+    by: Clients,
+    people: People,
+    grants: Grants,
+    knobs: Knobs,
+) -> Room:
+    """`by`: who asks."""
+    families = Families(
+        kek.derive("refresh"),
+        world.entropy,
+        knobs.refresh_grace,
+        knobs.refresh_lifetime,
+        knobs.refresh_rotation_confidential,
+    )
+    own_tokens = OwnTokens(world, keys, estate)
+    pipeline = Pipeline(
+        world,
+        recorder,
+        refusals,
+        estate,
+        by.authenticator,
+        by.clients,
+        grants,
+        families,
+        keys,
+        by.possession,
+        (
+            AuthorizationCode(world.entropy, grants, people),
+            RefreshToken(world.entropy, grants, people, families),
+            ClientCredentials(world.entropy),
+            DeviceCode(world, grants, people),
+            TokenExchange(own_tokens, grants, people),
+        ),
+    )
+    nonces = by.nonces if knobs.dpop_nonces else None
+    return Room(
+        families,
+        pipeline,
+        Introspection(
+            world, refusals, estate, by.authenticator, own_tokens, knobs.inactive_introspections_per_minute
+        ),
+        Revocation(world, recorder, refusals, by.authenticator, own_tokens, grants, families),
+        UserInfo(world, recorder, refusals, estate, own_tokens, grants, people, nonces),
+    )
