@@ -116,7 +116,7 @@ class Giving:
     def _reach(self, resource_id: str, scopes: tuple[str, ...], tenant: str) -> dict[str, tuple[str, ...]]:
         estate = self._estate()
         resource = estate.resources.get(resource_id)  # from a door's own, no edge leads on
-        reachable = estate.reachable(resource, scopes, tenant) if resource else []
+        reachable = estate.reachable(resource, scopes, tenant, self._world.clock.now()) if resource else []
         return {target.id: given for target, given in reachable}
 
     def _leave(self, tx: Transaction, request: AuthorizationRequest, grant: Grant, origin: Origin) -> Leave:

@@ -142,7 +142,7 @@ class Questions:
         reach = {
             target.id: (target, scopes)
             for tenant in tenants
-            for target, scopes in estate.reachable(resource, request.scopes, tenant)
+            for target, scopes in estate.reachable(resource, request.scopes, tenant, self._clock.now())
         }
         return Question(
             request,

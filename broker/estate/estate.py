@@ -62,6 +62,11 @@ class Estate:
         """The resource whose own identity this client is."""
         return self._clients.get(client_id)
 
+    def edge(self, source: str, target: str, now: float) -> Edge | None:
+        """The way from one resource to another; one that ended is none."""
+        edge = self.edges.get((source, target))
+        return None if edge is None or edge.ended(now) else edge
+
     def at_door(self, door: Door) -> list[Resource]:
         """The resources that this door can issue tokens for."""
         return [resource for resource in self.resources.values() if self.tenants_of(resource, door)]
@@ -98,7 +103,7 @@ class Estate:
         return self.doors.root
 
     def reachable(
-        self, resource: Resource, scopes: Iterable[str], tenant: str
+        self, resource: Resource, scopes: Iterable[str], tenant: str, now: float
     ) -> list[tuple[Resource, tuple[str, ...]]]:
         """Every downstream system that edges lead to with `scopes` in hand, with the scopes usable there."""
         found: dict[str, dict[str, None]] = {}
@@ -107,7 +112,7 @@ class Estate:
             here, held = waiting.pop()
             for edge in self.edges.values():
                 target = self.resources.get(edge.target)
-                if edge.source != here or target is None or not target.serves(tenant):
+                if edge.source != here or edge.ended(now) or target is None or not target.serves(tenant):
                     continue
                 given = [name for own in sorted(held) for name in edge.scopes.get(own, ())]
                 known = found.setdefault(target.id, {})

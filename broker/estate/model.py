@@ -122,7 +122,12 @@ class EdgeConsent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Who may exchange towards whom: which scope gives which, for how long (seconds), how many actors deep."""
+    """Who may exchange towards whom: which scope gives which, for how long (seconds), how many actors deep.
+
+    `purpose` says what for, in the administrator's words. From `expires_at` on there is no such edge. With `release`,
+    what comes out is the token of a system that is not ours. When and by whom it was made is about the edge and not of
+    it: two that allow the same are equal.
+    """
 
     source: str
     target: str
@@ -130,3 +135,11 @@ class Edge:
     lifetime: int = 120
     depth: int = 3
     consent: EdgeConsent = EdgeConsent.USER
+    purpose: str | None = None
+    expires_at: float | None = None
+    release: bool = False
+    created_at: float | None = field(default=None, compare=False)
+    created_by: str | None = field(default=None, compare=False)
+
+    def ended(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
