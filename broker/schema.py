@@ -11,11 +11,13 @@ from sqlalchemy import URL, Connection, MetaData, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 import broker.audit.store
+import broker.authorization.choices.store
 import broker.authorization.device.store
 import broker.authorization.logout.store
 import broker.authorization.pushed.store
 import broker.authorization.store
 import broker.denials.store
+import broker.estate.claims.store
 import broker.estate.store
 import broker.identity.clients.store
 import broker.identity.federation.store
@@ -30,11 +32,13 @@ from broker.runtime import database, once
 # Importing a store puts its tables into the shared metadata.
 _STORES = (
     broker.audit.store,
+    broker.authorization.choices.store,
     broker.authorization.pushed.store,
     broker.authorization.device.store,
     broker.authorization.logout.store,
     broker.authorization.store,
     broker.denials.store,
+    broker.estate.claims.store,
     broker.estate.store,
     broker.identity.clients.store,
     broker.identity.federation.store,
