@@ -84,6 +84,8 @@ class Apply:
             "action": change.action,
             "fields": list(change.members),
         }
+        if change.noun == "edge":  # who may act towards whom is asked of the evidence, with its terms
+            said["terms"] = {item.member: item.after for item in change.differences}
         fact = Fact(
             "estate.applied",
             tenant=tenant,
@@ -145,13 +147,16 @@ class Apply:
     def _do(
         self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], origin: Origin
     ) -> None:
-        tenant = (
-            self._remove(tx, change) if change.action == "delete" else self._put(tx, change, wanted, hashes)
-        )
+        if change.action == "delete":
+            tenant = self._remove(tx, change)
+        else:
+            tenant = self._put(tx, change, wanted, hashes, origin.client or origin.source)
         self.record(tx, change, tenant, origin)
 
-    def _put(self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str]) -> str | None:
-        """Create or change one object; the tenant that it belongs to alone."""
+    def _put(
+        self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], by: str
+    ) -> str | None:
+        """Create or change one object for `by`; the tenant that it belongs to alone."""
         rooms = self._rooms
         held = wanted.holdings.held[change.key]
         match held:
@@ -183,7 +188,7 @@ class Apply:
                 rooms.changes.put_resource(tx, held)
                 return held.tenants[0] if len(held.tenants) == 1 and not held.serves("*") else None
             case Edge():
-                rooms.changes.put_edge(tx, held)
+                rooms.changes.put_edge(tx, held, by)
                 return None
             case _:
                 assert_never(held)

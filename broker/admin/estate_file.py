@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from broker.admin import moments
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.provider_entry import ProviderEntry
 
@@ -88,6 +89,7 @@ class Credentials(Entry):
     jwks: dict[str, object] | None = None
     jwks_uri: str | None = None
     dpop_bound_access_tokens: bool = False
+    introspection_signed_response_alg: str | None = None
     authorization_details_types: list[str] = []
     tls_client_auth_subject_dn: str | None = None
     tls_client_auth_san_dns: str | None = None
@@ -165,6 +167,9 @@ class EdgeEntry(Entry):
     lifetime: int = 120
     depth: int = 3
     consent: Literal["user", "admin"] = "user"
+    purpose: str | None = None
+    expires: Annotated[float | None, BeforeValidator(moments.read)] = None
+    release: bool = False
 
 
 class EstateFile(Entry):

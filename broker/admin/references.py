@@ -124,6 +124,8 @@ def _edge(path: str, edge: Edge, resources: dict[str, Resource]) -> Iterator[Pro
         yield Problem(f"{path}.from", f"there is no resource {edge.source}")
     if target is None:
         yield Problem(f"{path}.to", f"there is no resource {edge.target}")
+    if edge.release and target is not None and target.kind != "vault":
+        yield Problem(f"{path}.release", f"{edge.target} is no vault: there is nothing to release")
     for own, given in edge.scopes.items():
         if source is not None and own not in source.scope_names:
             yield Problem(f"{path}.scopes", f"{own} is not a scope of {edge.source}")

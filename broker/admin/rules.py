@@ -228,6 +228,10 @@ def _edge(path: str, edge: EdgeEntry) -> Iterator[Problem]:
     yield from _lifetime(f"{path}.lifetime", edge.lifetime)
     if not 1 <= edge.depth <= DEEPEST:
         yield Problem(f"{path}.depth", f"a chain has 1 to {DEEPEST} actors")
+    if edge.purpose is not None and not (
+        0 < len(edge.purpose) <= LONGEST_NAME and edge.purpose.isprintable()
+    ):
+        yield Problem(f"{path}.purpose", f"a purpose is 1 to {LONGEST_NAME} printable characters")
 
 
 def _lifetime(path: str, seconds: int) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import provider_entry
+from broker.admin import moments, provider_entry
 from broker.admin.model import Held, key_of
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
@@ -22,6 +22,7 @@ _OWN_CLIENT = (
     "jwks_uri",
     "dpop_bound_access_tokens",
     "authorization_details_types",
+    "introspection_signed_response_alg",
     "tls_client_certificate_bound_access_tokens",
     *certificate_subject.MEMBERS,
 )
@@ -84,7 +85,7 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
             _drop(shape, {"token_endpoint_auth_method": usual, **_UNBOUND, _PUSHED_ONLY: False})
             _drop(shape, {"backchannel_logout_session_required": False})
         case Edge():
-            _drop(shape, {"lifetime": 120, "depth": 3, "consent": "user"})
+            _drop(shape, {"lifetime": 120, "depth": 3, "consent": "user", "release": False})
         case Tenant():
             _drop(shape, {"device": False, "require_pushed": False})
     _drop(shape, {"name": shape.get("id", shape.get("client_id")), "root_door": True})
@@ -134,6 +135,7 @@ def _client(client: Client) -> Shape:
         "tls_client_certificate_bound_access_tokens": client.certificate_bound,
         _PUSHED_ONLY: client.pushed_only,
         "id_token_signed_response_alg": client.id_token_alg,
+        "introspection_signed_response_alg": client.introspection_alg,
         "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
         "backchannel_logout_uri": client.logout_uri,
         "backchannel_logout_session_required": client.logout_needs_sid,
@@ -210,4 +212,7 @@ def _edge(edge: Edge) -> Shape:
         "lifetime": edge.lifetime,
         "depth": edge.depth,
         "consent": edge.consent.value,
+        "purpose": edge.purpose,
+        "expires": moments.written(edge.expires_at),
+        "release": edge.release,
     }

@@ -128,6 +128,7 @@ def _client(entry: ClientEntry) -> Client:
         authorization_details_types=tuple(entry.authorization_details_types),
         certificate=_certificate(entry),
         certificate_bound=entry.tls_client_certificate_bound_access_tokens,
+        introspection_alg=entry.introspection_signed_response_alg,
         pushed_only=entry.require_pushed_authorization_requests,
         id_token_alg=entry.id_token_signed_response_alg,
         post_logout_redirect_uris=tuple(entry.post_logout_redirect_uris),
@@ -152,6 +153,7 @@ def _own_client(resource: ResourceEntry, entry: Credentials) -> Client:
         authorization_details_types=tuple(entry.authorization_details_types),
         certificate=_certificate(entry),
         certificate_bound=entry.tls_client_certificate_bound_access_tokens,
+        introspection_alg=entry.introspection_signed_response_alg,
     )
 
 
@@ -212,4 +214,14 @@ def _details(tool: ToolEntry) -> dict[str, object]:
 
 def _edge(entry: EdgeEntry) -> Edge:
     scopes = {own: tuple(given) for own, given in entry.scopes.items()}
-    return Edge(entry.source, entry.target, scopes, entry.lifetime, entry.depth, EdgeConsent(entry.consent))
+    return Edge(
+        entry.source,
+        entry.target,
+        scopes,
+        entry.lifetime,
+        entry.depth,
+        EdgeConsent(entry.consent),
+        purpose=entry.purpose,
+        expires_at=entry.expires,
+        release=entry.release,
+    )

@@ -13,7 +13,8 @@ from broker.admin.shape import full
 from broker.app import Broker
 from broker.cli.estate import show
 from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened, origin_of, reported
-from broker.cli.output import one, output, rows
+from broker.cli.output import moment, one, output, rows
+from broker.estate.model import Edge
 
 _COLUMNS = {
     "tenant": ("id", "name", "root_door"),
@@ -21,7 +22,7 @@ _COLUMNS = {
     "user": ("id", "name", "email", "tenants"),
     "client": ("client_id", "name", "type", "tenant", "grant_types", "registered"),
     "resource": ("id", "kind", "uri", "tenants", "stage"),
-    "edge": ("from", "to", "scopes", "lifetime", "consent"),
+    "edge": ("from", "to", "scopes", "consent", "purpose", "expires", "created", "created_by"),
 }
 
 _FILE = click.option(
@@ -101,11 +102,10 @@ def require(broker: Broker, key: Key) -> None:
 
 
 def _row(key: Key, holdings: Holdings) -> dict[str, object]:
-    found = (
-        {"registered": "admin", **full(holdings.held[key])}
-        if key[0] == "client"
-        else full(holdings.held[key])
-    )
+    held = holdings.held[key]
+    found = {"registered": "admin", **full(held)} if key[0] == "client" else full(held)
+    if isinstance(held, Edge):
+        found |= {"created": moment(held.created_at), "created_by": held.created_by}
     if key[0] == "user":
         memberships = found["tenants"]
         found["tenants"] = [item["id"] for item in memberships] if isinstance(memberships, list) else []
