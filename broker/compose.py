@@ -340,7 +340,13 @@ def compose(
         authenticator=authenticator,
         pipeline=pipeline,
         introspection=Introspection(
-            world, refusals, estate, authenticator, own_tokens, settings.inactive_introspections_per_minute
+            world,
+            refusals,
+            estate,
+            authenticator,
+            own_tokens,
+            keys,
+            settings.inactive_introspections_per_minute,
         ),
         revocation=Revocation(world, recorder, refusals, authenticator, own_tokens, grants, families),
         userinfo=UserInfo(

@@ -104,6 +104,7 @@ class Published:
             revocation_endpoint_auth_methods_supported=methods,
             auth_signing_alg_values_supported=SIGNING_ALGORITHMS if PRIVATE_KEY_JWT in methods else (),
             id_token_signing_alg_values_supported=SIGNING_ALGORITHMS,
+            introspection_signing_alg_values_supported=SIGNING_ALGORITHMS,
             dpop_signing_alg_values_supported=dpop.ALGORITHMS,
             prompt_values_supported=tuple(self._offer.prompts),
             response_modes_supported=tuple(self._offer.response_modes),

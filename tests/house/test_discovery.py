@@ -98,6 +98,7 @@ def test_what_is_always_so_is_said(lab: Lab) -> None:
     assert found["response_types_supported"] == ["code"]
     assert found["response_modes_supported"] == list(RESPONSE_MODES)
     assert found["pushed_authorization_request_endpoint"] == f"{ISSUER}/par"
+    assert found["introspection_signing_alg_values_supported"] == list(SIGNING_ALGORITHMS)
     assert found["acr_values_supported"] == list(acr.ORDER)
     assert found["ui_locales_supported"] == list(CATALOGUES)
     assert found["code_challenge_methods_supported"] == ["S256"]
