@@ -21,6 +21,7 @@ import broker.estate.claims.store
 import broker.estate.store
 import broker.identity.clients.store
 import broker.identity.federation.store
+import broker.identity.federation.trusted.store
 import broker.identity.sessions.store
 import broker.identity.tenants.store
 import broker.identity.users.credentials.store
@@ -42,6 +43,7 @@ _STORES = (
     broker.estate.store,
     broker.identity.clients.store,
     broker.identity.federation.store,
+    broker.identity.federation.trusted.store,
     broker.identity.sessions.store,
     broker.identity.tenants.store,
     broker.identity.users.credentials.store,

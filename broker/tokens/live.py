@@ -13,6 +13,7 @@ _REASONS = {
     Kind.TENANT: ("invalid_target", Reason.TENANT_OFF),
     Kind.RESOURCE: ("invalid_target", Reason.RESOURCE_OFF),
     Kind.EDGE: ("invalid_target", Reason.EDGE_OFF),
+    Kind.ISSUER: ("invalid_grant", Reason.ISSUER_OFF),
     Kind.CLIENT: ("invalid_client", Reason.CLIENT_OFF),
     Kind.USER: ("invalid_grant", Reason.USER_OFF),
     Kind.GRANT: ("invalid_grant", Reason.GRANT_OFF),

@@ -1,0 +1,66 @@
+"""RFC 8725 section 3.8: where an issuer's word counts, and which workload its claims are; pure."""
+
+from collections.abc import Iterable, Mapping
+
+from broker.identity.federation.trusted.model import TrustedIssuer, Use, Workload
+from broker.identity.tenants.doors import Doors
+from broker.identity.tenants.model import Door
+
+SEPARATOR = "#"
+"""Between an issuer and its own tenant, or its subject: no issuer has one."""
+
+
+def served(entry: TrustedIssuer, door: Door, doors: Doors) -> list[str]:
+    """The tenants for which its word counts at this door: a tenant's own issuer speaks at its own door alone."""
+    if entry.tenant is not None and entry.tenant != door.tenant:
+        return []
+    return [tenant for tenant in entry.tenants if doors.serves(door, tenant)]
+
+
+def trusted(
+    issuers: Iterable[TrustedIssuer], issuer: object, use: Use, door: Door, doors: Doors
+) -> TrustedIssuer | None:
+    """The entry by which this issuer, to the letter, is believed at this door: the tenant's own before the server's."""
+    found = [
+        entry
+        for entry in issuers
+        if entry.issuer == issuer and use in entry.uses and served(entry, door, doors)
+    ]
+    return next((entry for entry in found if entry.tenant is not None), found[0] if found else None)
+
+
+def subject(claims: Mapping[str, object]) -> tuple[str, str]:
+    """(issuer, subject) under which somebody is known here: the issuer's own tenant is part of who they are."""
+    issuer, tenant = str(claims["iss"]), claims.get("tenant")
+    return (f"{issuer}{SEPARATOR}{tenant}" if isinstance(tenant, str) else issuer), str(claims["sub"])
+
+
+def upstream(entry: TrustedIssuer, claims: Mapping[str, object]) -> bool:
+    """Whether the issuer's own tenant in these claims is one that counts."""
+    said = claims.get("tenant")
+    if entry.upstream_tenants:
+        return said in entry.upstream_tenants
+    return said is None or (isinstance(said, str) and 0 < len(said) <= 128 and said.isprintable())
+
+
+def matching(
+    workloads: Iterable[Workload], entry: TrustedIssuer, claims: Mapping[str, object]
+) -> list[Workload]:
+    """The workloads whose rules these claims meet."""
+    return [
+        workload
+        for workload in workloads
+        if workload.issuer == entry.id
+        and workload.claims
+        and all(_has(claims, name, values) for name, values in workload.claims.items())
+    ]
+
+
+def _has(claims: Mapping[str, object], path: str, values: tuple[str, ...]) -> bool:
+    found: object = claims
+    if path in claims:
+        found = claims[path]
+    else:
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    return isinstance(found, str) and found in values
