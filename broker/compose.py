@@ -5,6 +5,7 @@ from broker.account.visitor import Visitors
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.authorize import Authorize
+from broker.authorization.choices.choices import Choices
 from broker.authorization.consent import Consent
 from broker.authorization.device.devices import Devices
 from broker.authorization.device.entry import Entry
@@ -83,7 +84,12 @@ from keys.sealed import KeyEncryptionKey, read_key_file
 
 
 def sealing_key(settings: Settings) -> KeyEncryptionKey:
-    """The key-encryption key from the environment or its file; ValueError or OSError in plain words."""
+    """The key-encryption key, and the one before it where that is named; ValueError or OSError in plain words."""
+    key, previous = _sealing_key(settings), settings.previous_key_encryption_key_file
+    return key if previous is None else key.after(read_key_file(previous))
+
+
+def _sealing_key(settings: Settings) -> KeyEncryptionKey:
     if settings.key_encryption_key is not None:
         return KeyEncryptionKey.parse(settings.key_encryption_key.get_secret_value())
     credentials = settings.credentials_directory
@@ -179,7 +185,8 @@ def compose(
     sessions.on_sign_out(logout_notices.queue)
     user_codes = UserCodes.under(kek)
     devices = Devices(world, recorder, user_codes)
-    questions = Questions(world.clock, clients, people, grants, estate, providers.known, devices)
+    choices = Choices(world, recorder, settings.grant_lifetime)
+    questions = Questions(world.clock, clients, people, grants, estate, providers.known, devices, choices)
     pushed = PushedRequests(world, settings.pushed_request_lifetime, settings.interaction_lifetime)
     interactions = Interactions(
         world, clients, grants, pushed, settings.interaction_lifetime, settings.interactions_per_minute
@@ -312,6 +319,7 @@ def compose(
             settings.pushed_requests_per_minute,
         ),
         interactions=interactions,
+        choices=choices,
         consent=Consent(
             world,
             recorder,
@@ -320,6 +328,7 @@ def compose(
             questions,
             Giving(world, recorder, grants, estate, devices, settings.code_lifetime, settings.grant_lifetime),
             devices,
+            choices,
             signing_in.sign_in.reachable,
         ),
         devices=devices,
