@@ -7,6 +7,7 @@ from broker.account.visitor import Visitors
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.authorize import Authorize
+from broker.authorization.choices.choices import Choices
 from broker.authorization.consent import Consent
 from broker.authorization.device.devices import Devices
 from broker.authorization.device.entry import Entry
@@ -78,6 +79,7 @@ class Broker:
     pushed: PushedRequests
     push: Push
     interactions: Interactions
+    choices: Choices
     consent: Consent
     devices: Devices
     device_start: Start
@@ -130,6 +132,7 @@ class Broker:
 
         def sweep(tx: Transaction) -> None:
             sweep_authorization(tx, now)
+            self.choices.sweep(tx, now)
             self.pushed.sweep(tx)
             self.devices.sweep(tx, now)
             self.families.sweep(tx, now)

@@ -30,6 +30,8 @@ FACTS = {
     "refresh.reused": "A spent refresh token was presented again; its grant ended.",
     "exchange.granted": "A token was exchanged along an edge.",
     "consent.granted": "A user allowed a client access to a resource.",
+    "tenant.chosen": "A user with several tenants chose for which of them a client works.",
+    "tenant.forgotten": "A user will be asked again for which of their tenants a client works.",
     "consent.denied": "A user refused a client.",
     "grant.revoked": "A grant ended, with everything that was made from it.",
     "authorization.refused": "The authorization endpoint refused a request.",

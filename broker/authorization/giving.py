@@ -90,7 +90,7 @@ class Giving:
             id=self._world.entropy.identifier("gra", now),
             scopes=question.request.scopes,
             offline=question.request.offline,
-            downstream=question.reach,
+            downstream=question.reach(before.tenant),
             auth_time=session.auth_time,
             dated=session.dated,
             acr=session.acr,

@@ -81,7 +81,8 @@ class ConsentView(Page):
     `client_host`: of a client known by a document, which alone is certain; `elsewhere`: credentials leave that host;
     `only_local`: the client is nowhere but on machines like the user's.
 
-    `tenants`: (id, name) to choose from, empty when the tenant is known. `duration`: as `duration()` says it,
+    `tenants`: (id, name) to choose from, empty when the tenant is known; `chosen_tenant`: the one that is chosen so
+    far; `other_tenant_url`: where to choose another than the known one. `duration`: as `duration()` says it,
     `stays`: the same, of how long `offline` lasts. `only_who`: the client asks who the user is, and for no server.
     `allowed_on`: date in words of an earlier consent that this one extends, None the first time. `calls`: the only ones
     that are asked for, where there are any. `device`: who waits for the answer, where it is not a page or app that the
@@ -108,6 +109,8 @@ class ConsentView(Page):
     only_who: bool = False
     tenant_name: str | None = None
     tenants: tuple[tuple[str, str], ...] = ()
+    chosen_tenant: str | None = None
+    other_tenant_url: str | None = None
     offline: bool = False
     stays: str = ""
     downstream: tuple[DownstreamLine, ...] = ()

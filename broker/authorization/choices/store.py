@@ -17,11 +17,15 @@ choice_table = Table(
     Column("expires_at", Float, nullable=False, index=True),
 )
 
-_KEY = ("user_id", "client_id", "tenant")
-_AGAIN = {"chosen_at": bindparam("chosen_at"), "expires_at": bindparam("expires_at")}
+_KEY, _NEWER = ("user_id", "client_id", "tenant"), ("chosen_at", "expires_at")
+_SQLITE, _POSTGRESQL = insert_on_sqlite(choice_table), insert_on_postgresql(choice_table)
 _KEEP = {
-    "sqlite": insert_on_sqlite(choice_table).on_conflict_do_update(index_elements=_KEY, set_=_AGAIN),
-    "postgresql": insert_on_postgresql(choice_table).on_conflict_do_update(index_elements=_KEY, set_=_AGAIN),
+    "sqlite": _SQLITE.on_conflict_do_update(
+        index_elements=_KEY, set_={name: _SQLITE.excluded[name] for name in _NEWER}
+    ),
+    "postgresql": _POSTGRESQL.on_conflict_do_update(
+        index_elements=_KEY, set_={name: _POSTGRESQL.excluded[name] for name in _NEWER}
+    ),
 }
 _OF = (
     wall(choice_table),
