@@ -372,7 +372,7 @@ def compose(
         logout_notices=logout_notices,
         published=Published(estate, keys, world.clock, offer, settings.metadata_max_age),
         visitors=Visitors(world, people, sessions, questions),
-        apps=Apps(world, grants, clients, estate),
+        apps=Apps(world, grants, choices, clients, people, estate),
         manners=Manners(
             Cookie(settings.secure),
             Cookie(settings.secure, "known", familiar.LIFETIME),

@@ -63,6 +63,25 @@ def blueprint(behind: Account) -> Blueprint:
         behind.apps.remove(visit.door, visit.visitor.user.id, app_id, visit.origin)
         return respond.redirect(visit.url(f"/apps/{app_id}"))
 
+    @face.signed_in("apps")
+    def tenant_of(visit: Visit, app_id: str) -> Response:
+        found = behind.apps.one(visit.door, visit.visitor.user.id, app_id)
+        if found is None or not found.tenants:
+            return gone()
+        form = face.sending(visit, f"/apps/{app_id}/tenant", f"tenant {app_id}")
+        return respond.page(views.app_tenant(face.around(visit), found, face.estate(), form))
+
+    @face.signed_in("apps")
+    def choose(visit: Visit, app_id: str) -> Response:
+        mine = visit.visitor.user.id
+        found = behind.apps.one(visit.door, mine, app_id)
+        if found is None or not found.tenants:
+            return gone()
+        face.check(visit, f"tenant {app_id}")
+        if not behind.apps.choose(visit.door, mine, found, visit.form.get("tenant"), visit.origin):
+            return gone()
+        return respond.redirect(visit.url(f"/apps/{app_id}"))
+
     @face.signed_in("sessions")
     def sessions(visit: Visit) -> Response:
         return list_sessions(visit)
@@ -96,6 +115,8 @@ def blueprint(behind: Account) -> Blueprint:
     everywhere(routes, "/account/apps", apps, "GET")
     everywhere(routes, "/account/apps/<app_id>", app, "GET")
     everywhere(routes, "/account/apps/<app_id>", remove, "POST")
+    everywhere(routes, "/account/apps/<app_id>/tenant", tenant_of, "GET")
+    everywhere(routes, "/account/apps/<app_id>/tenant", choose, "POST")
     everywhere(routes, "/account/sessions", sessions, "GET")
     everywhere(routes, "/account/sessions", end, "POST")
     return routes

@@ -71,6 +71,21 @@ def app(around: Around, found: App, estate: Estate, form: Sending) -> str:
             action=form.action,
             csrf=form.csrf,
             calls=call_lines(found.resource, found.details) if found.resource else (),
+            chooses=bool(found.tenants),
+            chosen_tenant=estate.doors.tenants[found.chosen].name if found.chosen else None,
+            **around,
+        )
+    )
+
+
+def app_tenant(around: Around, found: App, estate: Estate, form: Sending) -> str:
+    return account_pages.app_tenant(
+        account_pages.AppTenantView(
+            app=_line(found, around["base"]),
+            tenants=tuple((name, estate.doors.tenants[name].name) for name in found.tenants),
+            chosen=found.chosen,
+            action=form.action,
+            csrf=form.csrf,
             **around,
         )
     )
