@@ -46,7 +46,7 @@ __all__ = [
 
 migrate = schema.migrate
 migrations_pending = schema.pending
-_TICK_SECONDS, _GAUGE_SECONDS, _NOTICE_SECONDS = 1.0, 5.0, 2.0
+_TICK_SECONDS, _GAUGE_SECONDS, _NOTICE_SECONDS, _CLAIM_SECONDS = 1.0, 5.0, 2.0, 600.0
 
 
 def create_app(broker: Broker) -> Flask:
@@ -229,6 +229,7 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
     ]
     if leased:
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
+        duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]
     world = broker.world
     holder = world.entropy.identifier("proc", world.clock.now())

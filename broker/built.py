@@ -22,6 +22,7 @@ from broker.authorization.sweep import sweep as sweep_authorization
 from broker.denials import live
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.estate.estate import Estate
 from broker.estate.published import Published
 from broker.identity.clients.authentication.authenticate import Authenticator
@@ -65,6 +66,7 @@ class Broker:
     estate_snapshot: Snapshot[Estate]
     tenants: Tenants
     changes: Changes
+    claims: Claims
     clients: Clients
     people: People
     sessions: Sessions

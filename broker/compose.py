@@ -24,6 +24,7 @@ from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.built import Broker as Broker
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.estate.estate import STAMP
 from broker.estate.published import Offer, Published
 from broker.identity.clients.authentication.authenticate import Authenticator
@@ -294,6 +295,7 @@ def compose(
         estate_snapshot=snapshot,
         tenants=tenants,
         changes=changes,
+        claims=Claims(world, recorder, egress, lambda: estate().doors),
         clients=clients,
         people=people,
         sessions=sessions,

@@ -1,5 +1,6 @@
 """The audit record: its members and the closed list of facts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -60,6 +61,12 @@ FACTS = {
     "client.expired": "A registered client that was not used in time, or gave way to the same client, was removed.",
     "switch.thrown": "A tenant, user, client, grant, resource, edge or everything was switched off.",
     "switch.lifted": "A switch was lifted.",
+    "resource.claimed": "A tenant claimed an address, to register it as a resource.",
+    "resource.proved": "An address said that a tenant speaks for it.",
+    "resource.unproved": "An address did not say that a tenant speaks for it, or could not be asked.",
+    "resource.lapsed": "An address that was proved says something else by now.",
+    "resource.vouched": "An administrator of the server gave their word for a tenant's claim of an address.",
+    "resource.withdrawn": "A tenant's claim of an address was withdrawn.",
     "key.created": "A signing key was made.",
     "key.activated": "A signing key began to sign.",
     "key.retiring": "A signing key stopped signing.",
@@ -101,6 +108,16 @@ class Fact:
     count: int | None = None
     initiator: str | None = None
     change: dict[str, object] = field(default_factory=dict)
+
+
+_ENDS = ("token.revoked", "switch.thrown", "switch.lifted")
+
+
+def made(members: Mapping[str, object]) -> str | None:
+    """The hash of the token whose making a record tells; None for any other record."""
+    hashed = members.get("jti_hash")
+    told = members.get("outcome") == Outcome.ALLOWED.value and members.get("fact") not in _ENDS
+    return hashed if told and isinstance(hashed, str) else None
 
 
 @dataclass(frozen=True, slots=True)

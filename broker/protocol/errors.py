@@ -187,6 +187,10 @@ class Reason(StrEnum):
     AUDIT_UNAVAILABLE = "audit_unavailable"
     NOT_THE_CALLERS = "not_the_callers"
     LOGOUT_UNDELIVERED = "logout_undelivered"
+    PROOF_UNREACHABLE = "proof_unreachable"
+    PROOF_MISSING = "proof_missing"
+    PROOF_OF_ANOTHER = "proof_of_another"
+    PROOF_WITHOUT_DOOR = "proof_without_door"
 
 
 @dataclass(frozen=True, slots=True)
