@@ -35,6 +35,7 @@ from broker.identity.clients.documents.address import Here
 from broker.identity.clients.documents.documents import Documents
 from broker.identity.clients.keys import ClientKeys
 from broker.identity.clients.management import Management
+from broker.identity.clients.model import METHODS
 from broker.identity.clients.possession import Possession
 from broker.identity.clients.registration import Policy, Registration
 from broker.identity.federation.providers import Providers
@@ -180,7 +181,9 @@ def compose(
         key=kek.derive("federation"),
         per_minute=settings.interactions_per_minute,
         longest=settings.session_absolute,
+        stamp=STAMP,
     )
+    workloads = federation.trusted.workloads
     grants = Grants(world, recorder)
     logout_notices = LogoutNotices(world, recorder, clients, grants, keys, egress)
     sessions.on_sign_out(logout_notices.queue)
@@ -206,7 +209,11 @@ def compose(
         clients,
         documents,
         settings.failures_per_minute,
-        (PrivateKeyJwt(ClientKeys(egress, world.clock)), *by_certificate(settings)),
+        (
+            PrivateKeyJwt(ClientKeys(egress, world.clock), workloads.takes),
+            *by_certificate(settings),
+            workloads,
+        ),
     )
     nonces = Nonces(kek.derive("dpop-nonce"))
     possession = Possession(
@@ -238,7 +245,7 @@ def compose(
     )
     offer = Offer(
         tuple(pipeline.grant_types),
-        tuple(authenticator.methods),
+        tuple(name for name in authenticator.methods if name in METHODS),
         PROMPTS,
         settings.registration_open,
         settings.client_documents,

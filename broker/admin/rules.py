@@ -27,6 +27,7 @@ from broker.protocol.names import (
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
     IDENTITY_SCOPES,
+    JWT_BEARER,
     OFFLINE_ACCESS,
     REFRESH_TOKEN,
     SIGNING_ALGORITHMS,
@@ -37,7 +38,14 @@ LONGEST_LIFETIME = 600
 DEEPEST = 16
 SHORTEST_AGE, LONGEST_AGE = 60, 86400
 LONGEST_NAME = 200
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE, DEVICE_CODE)
+GRANT_TYPES = (
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    CLIENT_CREDENTIALS,
+    TOKEN_EXCHANGE,
+    DEVICE_CODE,
+    JWT_BEARER,
+)
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,126}")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ID_TEXT = "an id is 1 to 127 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit"
@@ -130,7 +138,7 @@ def _client(path: str, client: ClientEntry) -> Iterator[Problem]:
     for i, name in enumerate(client.grant_types):
         if name not in GRANT_TYPES:
             yield Problem(f"{path}.grant_types[{i}]", f"use one of {', '.join(GRANT_TYPES)}")
-        elif public and name in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE):
+        elif public and name in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE, JWT_BEARER):
             yield Problem(f"{path}.grant_types[{i}]", f"a public client cannot use {name}: it has no secret")
     if REFRESH_TOKEN in client.grant_types and not {AUTHORIZATION_CODE, DEVICE_CODE} & set(
         client.grant_types

@@ -7,6 +7,7 @@ from broker.denials.model import Kind, Target
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
+from broker.tokens.model import TokenRequest
 
 _REASONS = {
     Kind.EVERYTHING: ("invalid_target", Reason.EVERYTHING_OFF),
@@ -22,6 +23,14 @@ _REASONS = {
 }
 
 
+def of_request(request: TokenRequest) -> list[Target]:
+    """The client, and whoever alone vouches for it."""
+    targets = [Target(Kind.CLIENT, request.client.client_id)]
+    if request.vouched_by is not None:
+        targets.append(Target(Kind.ISSUER, request.vouched_by))
+    return targets
+
+
 def of_token(token: VerifiedToken) -> list[Target]:
     """Everything whose end ends this token: any actor counts."""
     clients = {token.client_id, *(actor.client_id for actor in token.actors)}
@@ -31,6 +40,9 @@ def of_token(token: VerifiedToken) -> list[Target]:
         Target(Kind.TOKEN, token.jti),
         *(Target(Kind.CLIENT, client) for client in sorted(clients)),
     ]
+    issuer = token.claims.get("vouched_by")
+    if isinstance(issuer, str):
+        targets.append(Target(Kind.ISSUER, issuer))
     if token.grant_id:
         targets.append(Target(Kind.GRANT, token.grant_id))
     if token.txn:

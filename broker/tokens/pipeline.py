@@ -1,7 +1,7 @@
 """RFC 6749 section 3.2: the one way through which a request becomes a token, the same for every grant type."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
@@ -17,8 +17,6 @@ from broker.identity.clients.model import Client
 from broker.identity.clients.possession import Possession
 from broker.identity.tenants.keys import DoorKeys
 from broker.identity.tenants.model import Door
-from broker.protocol import details
-from broker.protocol import scope as scope_rules
 from broker.protocol.errors import Consequence, OAuthError, Reason
 from broker.protocol.names import DEFAULT_ALGORITHM
 from broker.protocol.origin import Origin
@@ -28,19 +26,12 @@ from broker.runtime.failpoints import failpoint
 from broker.runtime.log import note
 from broker.runtime.once import spend
 from broker.runtime.world import World
-from broker.tokens import live, step_up, strangers
+from broker.tokens import issued, live, step_up, strangers
 from broker.tokens.families import Families
-from broker.tokens.mint import access, identity
+from broker.tokens.issued import Issued
+from broker.tokens.mint import access, id_jag, identity
 from broker.tokens.mint.access import Minted
 from broker.tokens.model import Authority, GrantType, TokenRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """The successful answer of RFC 6749 section 5.1, as its JSON members, and a nonce for the client's next proof."""
-
-    members: dict[str, object]
-    dpop_nonce: str | None = None
 
 
 class Pipeline:
@@ -83,15 +74,16 @@ class Pipeline:
                 now,
                 proven.confirmation,
                 (*authenticated.spends, *proven.spends),
+                authenticated.vouched_by,
             )
             verified = grant.verify(request)
             self._keys.ready(door.issuer, client.id_token_alg or DEFAULT_ALGORITHM)
-            issued = self._world.database.write(
+            made = self._world.database.write(
                 lambda tx: self._mint(tx, grant, request, verified), door.tenant
             )
             failpoint("token.after_commit")
             note(grant_type=grant.name)
-            return replace(issued, dpop_nonce=self._possession.fresh_nonce(door, attempt))
+            return replace(made, dpop_nonce=self._possession.fresh_nonce(door, attempt))
         except OAuthError as error:
             error.dpop_nonce = error.dpop_nonce or self._possession.fresh_nonce(door, attempt)
             self._refused(door, client, attempt, error, origin)
@@ -120,7 +112,7 @@ class Pipeline:
             raise OAuthError("invalid_client", "The client is not known any more.", Reason.CLIENT_UNKNOWN)
         _registered_for(grant, client)
         request = replace(request, client=client)
-        live.require(tx, [Target(Kind.CLIENT, request.client.client_id)], request.now)
+        live.require(tx, live.of_request(request), request.now)
         spend(tx, request.spends)
         authority = step_up.attained(grant.redeem(tx, request, verified), request.now)
         inside = tx.inside(authority.tenant)
@@ -129,12 +121,13 @@ class Pipeline:
             [
                 Target(Kind.TENANT, authority.tenant),
                 Target(Kind.RESOURCE, authority.resource.id),
+                *([Target(Kind.ISSUER, authority.vouched_by)] if authority.vouched_by else []),
                 *authority.targets,
             ],
             request.now,
         )
         failpoint("token.after_live")
-        minted = access.mint(inside, authority, self._keys, self._world.entropy, request.now)
+        minted = self._minted(inside, authority, request.now)
         failpoint("token.after_sign")
         about = authority.identity
         id_token = None
@@ -149,27 +142,15 @@ class Pipeline:
         failpoint("token.before_record")
         self._record(inside, authority, minted, request.origin)
         failpoint("token.before_commit")
-        return Issued(_answer(authority, minted, id_token, refresh))
+        return Issued(issued.answer(authority, minted, id_token, refresh))
+
+    def _minted(self, tx: Transaction, authority: Authority, now: float) -> Minted:
+        if authority.vouching is not None:
+            return id_jag.mint(tx, authority, authority.vouching, self._keys, self._world.entropy, now)
+        return access.mint(tx, authority, self._keys, self._world.entropy, now)
 
     def _record(self, tx: Transaction, authority: Authority, minted: Minted, origin: Origin) -> None:
-        fact = Fact(
-            authority.fact,
-            tenant=authority.tenant,
-            subject=authority.subject,
-            client=authority.client.client_id,
-            actors=tuple(actor.client_id for actor in authority.actor.chain()) if authority.actor else (),
-            resource=authority.via or authority.resource.id,
-            downstream=authority.resource.id if authority.via else None,
-            scope=minted.scopes,
-            jti=minted.jti,
-            parent_jti=authority.parent_jti,
-            txn=authority.txn,
-            grant_id=authority.grant_id,
-            issuer=authority.issuer,
-            change={"authorization_details": details.evidence(authority.details)}
-            if authority.details
-            else {},
-        )
+        fact = issued.fact(authority, minted)
         for name in authority.also:
             self._recorder.record(tx, replace(fact, fact=name, jti=None), origin)
         if authority.identity is not None:
@@ -225,24 +206,3 @@ _REPLAYS = {
     Reason.DEVICE_CODE_REPLAYED: "device.replayed",
     Reason.REFRESH_REPLAYED: "refresh.reused",
 }
-
-
-def _answer(
-    authority: Authority, minted: Minted, id_token: str | None, refresh: str | None
-) -> dict[str, object]:
-    about = authority.identity.scopes if authority.identity else ()
-    members: dict[str, object] = {
-        "access_token": minted.token,
-        "token_type": authority.confirmation.token_type if authority.confirmation else "Bearer",
-        "expires_in": minted.expires_in,
-        "scope": scope_rules.render((*minted.scopes, *about)),
-    }
-    if authority.details:
-        members["authorization_details"] = details.members(authority.details)
-    if id_token is not None:
-        members["id_token"] = id_token
-    if refresh is not None:
-        members["refresh_token"] = refresh
-    if authority.issued_token_type is not None:
-        members["issued_token_type"] = authority.issued_token_type
-    return members

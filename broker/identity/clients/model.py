@@ -9,9 +9,12 @@ from broker.protocol.names import (
     NONE,
     PRIVATE_KEY_JWT,
     TLS_CLIENT_AUTH,
+    WORKLOAD_JWT,
 )
 
 METHODS = (NONE, CLIENT_SECRET_BASIC, CLIENT_SECRET_POST, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH)
+"""Those that a client may register; `workload_jwt` beside them is for an administrator to give."""
+GIVEN_METHODS = (*METHODS, WORKLOAD_JWT)
 SECRET_METHODS = (CLIENT_SECRET_BASIC, CLIENT_SECRET_POST)
 
 

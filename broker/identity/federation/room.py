@@ -11,6 +11,7 @@ from broker.identity.federation.federation import Federation
 from broker.identity.federation.links import Links
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.refused import Refusing
+from broker.identity.federation.trusted.room import TrustedRoom, trusted_room
 from broker.identity.federation.upstream import Upstream
 from broker.identity.federation.visits import Visits
 from broker.identity.sessions.sessions import Sessions
@@ -29,6 +30,7 @@ class Room:
     visits: Visits
     links: Links
     federation: Federation
+    trusted: TrustedRoom
 
 
 def furnished(
@@ -45,8 +47,9 @@ def furnished(
     key: bytes,
     per_minute: int,
     longest: float,
+    stamp: str,
 ) -> Room:
-    """`key`, `per_minute`, `longest`: see `Visits`."""
+    """`key`, `per_minute`, `longest`: see `Visits`; `stamp`: see `Issuers`."""
     upstream, refusing = Upstream(egress, world.clock), Refusing(refusals)
     links = Links(world, recorder, people)
     visits = Visits(
@@ -54,4 +57,5 @@ def furnished(
     )
     arrival = Arrival(world, recorder, people, clients, links)
     federation = Federation(world, refusing, sessions, providers, upstream, visits, arrival, links, doors)
-    return Room(providers, upstream, visits, links, federation)
+    trusted = trusted_room(world, egress, arrival, links, people, doors, stamp)
+    return Room(providers, upstream, visits, links, federation, trusted)

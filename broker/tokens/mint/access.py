@@ -47,6 +47,8 @@ def mint(tx: Transaction, authority: Authority, keys: DoorKeys, entropy: Entropy
         claims["authorization_details"] = details.members(authority.details)
     if authority.restricted_at:
         claims["restricted_at"] = list(authority.restricted_at)
+    if authority.vouched_by is not None:
+        claims["vouched_by"] = authority.vouched_by
     if authority.actor is not None:
         claims["act"] = authority.actor.claim()
     token = keys.sign(tx, authority.issuer, authority.resource.algorithm, TYP_ACCESS_TOKEN, claims)
