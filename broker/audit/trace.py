@@ -3,7 +3,7 @@
 import json
 
 from broker.audit import store
-from broker.audit.model import Record
+from broker.audit.model import Record, made
 from broker.audit.record import jti_hash
 from broker.runtime.database import Database, Transaction
 
@@ -30,7 +30,7 @@ def query(
 
 
 def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Record]:
-    """The chain that `any_id` is part of, oldest first: by record, request, txn, grant, jti or its hash.
+    """The chain that `any_id` is part of, cause before effect: by record, request, txn, grant, jti or its hash.
 
     A transaction (`txn`) pulls in the grant it was made under, but not that grant's other transactions.
     """
@@ -46,9 +46,31 @@ def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Re
         if behind:
             wider = store.chain(tx, sorted(ids), sorted(txns), sorted(grants | behind), sorted(requests))
             story = [row for row in wider if _belongs(_body(row), txns, grants, ids, requests)]
-        return _beginnings(tx, story) + story
+        return _beginnings(tx, story) + _after_parents(story)
 
     return [_record(row) for row in database.read(read, tenant)]
+
+
+def _after_parents(story: list[store.Stored]) -> list[store.Stored]:
+    """A token's record stands behind that of the token it was made from, whatever the clocks of two processes said."""
+    bodies = [_body(row) for row in story]
+    minted: dict[object, int] = {}
+    for number, body in enumerate(bodies):
+        if (token := made(body)) is not None:
+            minted.setdefault(token, number)
+    order: dict[int, None] = {}
+
+    def tell(number: int) -> None:
+        before: list[int] = []
+        at: int | None = number
+        while at is not None and at not in order and at not in before:
+            before.append(at)
+            at = minted.get(bodies[at].get("parent_jti_hash"))
+        order.update(dict.fromkeys(reversed(before)))
+
+    for number in range(len(story)):
+        tell(number)
+    return [story[number] for number in order]
 
 
 def _beginnings(tx: Transaction, story: list[store.Stored]) -> list[store.Stored]:

@@ -73,11 +73,12 @@ class Introspection:
         except OAuthError as error:
             self._record("token.refused", door, client, error.reason, origin)
             raise
-        verified = self._verified(door, client, token)
-        if isinstance(verified, Reason):
+        verified, reason = self._verified(door, client, token)
+        if reason is not None:
             self._world.ephemeral.hit("inactive", client.client_id, _MINUTE, self._world.clock.now())
-            self._record("token.introspected", door, client, verified, origin)
+            self._record("token.introspected", door, client, reason, origin, verified)
             return client, INACTIVE
+        assert verified is not None
         now = self._world.clock.now()
         resource = self._estate().by_exact_uri(verified.audience)
         targets = [*live.of_token(verified), *([Target(Kind.RESOURCE, resource.id)] if resource else [])]
@@ -88,19 +89,17 @@ class Introspection:
         kind = bound.token_type if bound else "Bearer"
         return client, {"active": True, **verified.claims, "token_type": kind}
 
-    def _verified(self, door: Door, client: Client, token: str) -> VerifiedToken | Reason:
+    def _verified(self, door: Door, client: Client, token: str) -> tuple[VerifiedToken | None, Reason | None]:
+        """The token, where it is one of this door's, and why the caller does not learn of it."""
         resource = self._estate().of_client(client.client_id)
         try:
             verified = self._tokens.verify(token, door)
         except TokenRefused as refused:
-            return (
-                Reason.SUBJECT_TOKEN_EXPIRED if refused.reason == "expired" else Reason.SUBJECT_TOKEN_INVALID
-            )
+            expired = refused.reason == "expired"
+            return None, Reason.SUBJECT_TOKEN_EXPIRED if expired else Reason.SUBJECT_TOKEN_INVALID
         if resource is None or verified.audience != resource.uri:
-            return Reason.NOT_THE_CALLERS
-        if not resource.serves(verified.tenant):
-            return Reason.TENANT_NOT_SERVED
-        return verified
+            return verified, Reason.NOT_THE_CALLERS
+        return verified, None if resource.serves(verified.tenant) else Reason.TENANT_NOT_SERVED
 
     def _caller_is_live(self, door: Door, client: Client) -> None:
         """OAuthError when the caller is off. With everything off no token is active, which is an answer."""
@@ -117,9 +116,25 @@ class Introspection:
                 "Too many of the tokens that you asked about were not yours or not live.", hits.ends_in
             )
 
-    def _record(self, name: str, door: Door, client: Client | None, reason: Reason, origin: Origin) -> None:
+    def _record(
+        self,
+        name: str,
+        door: Door,
+        client: Client | None,
+        reason: Reason,
+        origin: Origin,
+        about: VerifiedToken | None = None,
+    ) -> None:
+        """`about`: a token of ours in the wrong hands, whose story leads to this record."""
         fact = Fact(
-            name, Outcome.DENIED, reason, tenant=door.tenant, client=client.client_id if client else None
+            name,
+            Outcome.DENIED,
+            reason,
+            tenant=about.tenant if about else door.tenant,
+            client=client.client_id if client else None,
+            jti=about.jti if about else None,
+            txn=about.txn if about else None,
+            grant_id=about.grant_id if about else None,
         )
         self._refusals.record(fact, origin, known=self._one_by_one(name, client, reason))
 

@@ -273,7 +273,7 @@ def test_the_evidence_is_queried_tailed_and_traced(run, applied) -> None:
     assert len(lines) == 8 and lines[0]["change"]["noun"] == "tenant"
     assert len(run("audit", "tail", "--limit", "3", json_output=True).stdout.splitlines()) == 3
     story = run("audit", "trace", lines[0]["request_id"]).stdout.splitlines()
-    assert story[0].split()[:4] == ["TIME", "FACT", "OUTCOME", "WHO"]
+    assert story[0].split()[:5] == ["TIME", "FACT", "OUTCOME", "TENANT", "WHO"]
     column = story[0].index("OUTCOME")
     assert len(story) > 8 and all(line[column:].startswith("allowed") for line in story[1:])
     assert run("audit", "query", "--client", "nobody").stdout == "none\n"
