@@ -27,6 +27,11 @@ import broker.identity.tenants.store
 import broker.identity.users.credentials.store
 import broker.identity.users.store
 import broker.tokens.store
+import broker.vault.credentials.store
+import broker.vault.farewells.store
+import broker.vault.releases.store
+import broker.vault.store
+import broker.vault.underway.store
 import keys.store
 from broker.runtime import database, once
 
@@ -49,6 +54,11 @@ _STORES = (
     broker.identity.users.credentials.store,
     broker.identity.users.store,
     broker.tokens.store,
+    broker.vault.credentials.store,
+    broker.vault.farewells.store,
+    broker.vault.releases.store,
+    broker.vault.underway.store,
+    broker.vault.store,
     once,
 )
 METADATA: tuple[MetaData, ...] = (database.metadata, keys.store.metadata)

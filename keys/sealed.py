@@ -77,6 +77,10 @@ class KeyEncryptionKey:
         secret = AESGCM.generate_key(256)
         return KeyEncryptionKey(secret), self.seal(secret, context)
 
+    def rewrap(self, key: "KeyEncryptionKey", context: Mapping[str, str]) -> bytes:
+        """A data key sealed under this one, again."""
+        return self.seal(key._secret, context)
+
     def unwrap(self, sealed: bytes, context: Mapping[str, str]) -> "KeyEncryptionKey":
         """The data key that `wrap` made, or SealError."""
         return KeyEncryptionKey(self.open(sealed, context))
