@@ -41,7 +41,7 @@ def blueprint(behind: Account) -> Blueprint:
         if whole(visit.visitor.session.provider):
             factors, _ = behind.signing_in.ways_in.of(user.id)
             ways = method_views.ways(factors, len(behind.federation.links.of(user.id)), lang)
-        return respond.page(views.overview(around, tenants, apps, seen(visit.visitor.session), ways))
+        return respond.page(views.overview(around, tenants, apps, 0, seen(visit.visitor.session), ways))
 
     @face.signed_in("apps")
     def apps(visit: Visit) -> Response:

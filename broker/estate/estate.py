@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from broker.estate import rules, userinfo
-from broker.estate.model import Edge, Resource
+from broker.estate.model import Edge, Resource, ResourceKind
 from broker.identity.clients.model import Client
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Door
@@ -85,6 +85,14 @@ class Estate:
     def published_at(self, door: Door) -> list[Resource]:
         """Those that strangers may know of."""
         return [resource for resource in self.at_door(door) if resource.publish]
+
+    def connectable(self, door: Door, tenants: Iterable[str]) -> bool:
+        """Whether there is a system that is not ours, at which members of these tenants can connect an account."""
+        mine = set(tenants)
+        return any(
+            resource.kind is ResourceKind.VAULT and not mine.isdisjoint(self.tenants_of(resource, door))
+            for resource in self.resources.values()
+        )
 
     def tenants_of(self, resource: Resource, door: Door) -> list[str]:
         """The tenants that `resource` serves and `door` reaches."""

@@ -13,9 +13,13 @@ from broker.web.pages import DownstreamLine, ScopeLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPage(Page):
-    """What is around every page of an account. `base`: its address. `sign_out_csrf`: of the form that signs out."""
+    """What is around every page of an account. `base`: its address. `sign_out_csrf`: of the form that signs out.
+
+    `connections`: the address of those, empty where nothing can be connected.
+    """
 
     base: str
+    connections: str
     door_name: str
     user_name: str
     user_id: str
@@ -40,10 +44,11 @@ class AppLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewView(AccountPage):
-    """`tenants`: names. `ways`: how the person can sign in, in words."""
+    """`tenants`: names. `ways`: how the person can sign in, in words. `connected`: how many accounts elsewhere."""
 
     tenants: tuple[str, ...]
     apps: int
+    connected: int
     sessions: int
     ways: tuple[str, ...]
 

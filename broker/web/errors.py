@@ -100,7 +100,7 @@ def install(app: Flask) -> None:
         return respond.json_body({"error": "server_error", "request_id": request_id()}, 500)
 
 
-def refused(error: OAuthError, back: str = "") -> Response:
+def refused(error: OAuthError, back: str = "", back_to: pages.BackTo = "sign_in") -> Response:
     """A refusal as a page: what happened and who can do what, with the registered code among the details."""
     details = (
         ("error", error.error),
@@ -108,7 +108,8 @@ def refused(error: OAuthError, back: str = "") -> Response:
         ("reason", error.reason.value),
     )
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return problem(_PROBLEMS.get(error.reason, "malformed"), error.status, details, headers, back)
+    kind = _PROBLEMS.get(error.reason, "malformed")
+    return problem(kind, error.status, details, headers, back, back_to)
 
 
 def problem(
@@ -117,9 +118,13 @@ def problem(
     details: tuple[tuple[str, str], ...] = (),
     headers: dict[str, str] | None = None,
     back: str = "",
+    back_to: pages.BackTo = "sign_in",
 ) -> Response:
-    """The error page. `back`: the path of the sign-in that can be tried another way."""
-    view = pages.problem(kind, request_id=request_id(), details=details, back=back, lang=language(request))
+    """The error page. `back`: the path of the page on which another way can be tried."""
+    lang = language(request)
+    view = pages.problem(
+        kind, request_id=request_id(), details=details, back=back, back_to=back_to, lang=lang
+    )
     response = respond.page(pages.error(view), status)
     response.headers.update(headers or {})
     return response

@@ -127,14 +127,16 @@ Problem = Literal[
     "no_access", "too_many", "not_found", "unavailable", "internal", "client_document", "client_distrusted",
     "user_code", "provider_down", "provider_refused", "provider_answer", "not_linked", "linked_elsewhere",
     "reset", "reset_foreign",
+    "connection_refused", "connection_down", "connection_answer", "connection_foreign", "connection_off",
 ]  # fmt: skip
+BackTo = Literal["sign_in", "connections"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorView(Page):
     """`what` happened, `fix`: who must do what. `details`: (label, value) for developers, never a link.
 
-    `back`: the path of the sign-in, where another way in can be tried.
+    `back`: the path of the page, named by `back_to`, on which another way can be tried.
     """
 
     title: str
@@ -143,6 +145,7 @@ class ErrorView(Page):
     request_id: str
     details: tuple[tuple[str, str], ...] = ()
     back: str = ""
+    back_to: BackTo = "sign_in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,7 @@ def problem(
     request_id: str,
     details: tuple[tuple[str, str], ...] = (),
     back: str = "",
+    back_to: BackTo = "sign_in",
     lang: str = "en",
     static_base: str = STATIC_BASE,
 ) -> ErrorView:
@@ -202,6 +206,7 @@ def problem(
         request_id=request_id,
         details=details,
         back=back,
+        back_to=back_to,
         lang=lang,
         static_base=static_base,
     )
