@@ -169,7 +169,11 @@ class Questions:
             user,
             tenants,
             rules.required(resource, request.scopes),
-            tuple(grant for grant in standing if grant.client_digest == digest(client)),
+            tuple(
+                grant
+                for grant in standing
+                if grant.client_digest == digest(client) and grant.vouched_by is None
+            ),
             reaches,
             self._devices.notice(tx, request.device) if request.device else None,
             self._remembered(tx, request, user, client, tenants),
