@@ -1,14 +1,15 @@
 """Apply an estate file: judged whole, planned and done in one transaction, each change with its record."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from broker.admin import authority, references
 from broker.admin import plan as planning
-from broker.admin import references
 from broker.admin.model import Change, EstateProblems, Holdings, Key, Problem, Wanted
 from broker.admin.rooms import Rooms
 from broker.audit.model import Fact
+from broker.estate.claims.model import Claim
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import SECRET_METHODS, Client
 from broker.identity.federation.model import Provider
@@ -50,20 +51,25 @@ class Apply:
         dry_run: bool = False,
         prune: bool = False,
         removal: Removal = nothing,
+        within: str | None = None,
     ) -> list[Change]:
-        """What changed, or would. EstateProblems when something does not fit; then nothing changed."""
+        """What changed, or would. EstateProblems when something does not fit; then nothing changed.
+
+        `within`: with the authority of this tenant's own admins, None with that of the server's.
+        """
         removal = planning.prunable if prune else removal
         ready = self._ready(wanted)
         database = self._rooms.world.database
         if dry_run:
-            return database.read(lambda tx: self._judge(tx, wanted, removal, ready))
+            return database.read(lambda tx: self._judge(tx, wanted, removal, ready, within)[0])
         doing: list[Change] = []
 
         def unit(tx: Transaction) -> list[Change]:
-            changes = self._judge(tx, wanted, removal, ready)
+            changes, claims = self._judge(tx, wanted, removal, ready, within)
             for change in changes:
                 doing[:] = [change]
                 self._do(tx, change, wanted, ready.hashes, origin)
+                authority.registered(self._rooms, tx, change, wanted, claims)
             if changes:
                 self._rooms.changes.announce(tx)
             self._rooms.prepare_keys(tx)
@@ -126,7 +132,10 @@ class Apply:
                 )
         return _Ready(hashes, problems)
 
-    def _judge(self, tx: Transaction, wanted: Wanted, removal: Removal, ready: _Ready) -> list[Change]:
+    def _judge(
+        self, tx: Transaction, wanted: Wanted, removal: Removal, ready: _Ready, within: str | None
+    ) -> tuple[list[Change], Mapping[str, Claim]]:
+        """The plan, and where a tenant's admins act, the claims by which they do."""
         current = self._holdings(tx)
         removed = removal(wanted, current)
         outcome = planning.after(wanted, current, removed)
@@ -142,7 +151,8 @@ class Apply:
             provider = wanted.holdings.providers[provider_id]
             if not self._rooms.providers.has_secret(tx, provider, secret):
                 renewed.add(("idp", provider_id))
-        return planning.plan(wanted, current, removed, renewed)
+        changes = planning.plan(wanted, current, removed, renewed)
+        return changes, authority.claims_for(self._rooms, tx, changes, wanted, current, within)
 
     def _do(
         self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], origin: Origin

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from broker.audit.record import Recorder
 from broker.authorization.grants import Grants
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.identity.clients.clients import Clients
 from broker.identity.federation.providers import Providers
 from broker.identity.tenants.tenants import Tenants
@@ -29,6 +30,7 @@ class Rooms:
     grants: Grants
     clients: Clients
     changes: Changes
+    claims: Claims
     providers: Providers
     prepare_keys: Callable[[Transaction], None]
     refresh: Callable[[], object]

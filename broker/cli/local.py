@@ -148,6 +148,7 @@ def rooms_of(broker: app.Broker) -> Rooms:
         grants=broker.grants,
         clients=broker.clients,
         changes=broker.changes,
+        claims=broker.claims,
         providers=broker.providers,
         prepare_keys=broker.prepare_keys,
         refresh=refresh,

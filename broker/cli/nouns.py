@@ -32,6 +32,13 @@ _FILE = click.option(
 
 def noun_group(noun: str) -> click.Group:
     """list, get, create, update and delete of one noun."""
+    authority = click.option(
+        "--tenant",
+        "within",
+        metavar="TENANT",
+        hidden=noun != "resource",
+        help="With the authority of this tenant's admins: only at an address that it proved.",
+    )
 
     @click.group(noun, help=f"The {SECTIONS[noun].replace('_', ' ')} of the estate.")
     def group() -> None:
@@ -60,36 +67,47 @@ def noun_group(noun: str) -> click.Group:
 
     @group.command("create", help=f"Add a {noun}, given in the shape of the estate file.")
     @_FILE
+    @authority
     @local
     @output
-    def create_command(file: IO[str], data: Path | None, database: str | None, output: str) -> None:
+    def create_command(
+        file: IO[str], within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             wanted, key = _one(noun, file)
             if apply_of(broker).holdings().get(key) is not None:
                 raise Failed(f"There is a {noun} {key[1]} already: use `broker {noun} update`.")
-            show(apply_of(broker).apply(wanted, origin_of(broker)), output)
+            show(apply_of(broker).apply(wanted, origin_of(broker), within=within), output)
 
     @group.command("update", help=f"Make a {noun} what the file says.")
     @_FILE
+    @authority
     @local
     @output
-    def update_command(file: IO[str], data: Path | None, database: str | None, output: str) -> None:
+    def update_command(
+        file: IO[str], within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             wanted, key = _one(noun, file)
             if apply_of(broker).holdings().get(key) is None:
                 raise NotFound(f"There is no {noun} {key[1]}: use `broker {noun} create`.")
-            show(apply_of(broker).apply(wanted, origin_of(broker)), output)
+            show(apply_of(broker).apply(wanted, origin_of(broker), within=within), output)
 
     @group.command("delete", help=f"Remove a {noun}; its id is never given again.")
     @click.argument("identifier", metavar="ID")
+    @authority
     @local
     @output
-    def delete_command(identifier: str, data: Path | None, database: str | None, output: str) -> None:
+    def delete_command(
+        identifier: str, within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             require(broker, (noun, identifier))
             gone = {(noun, identifier)}
             nothing = Wanted(Holdings({}))
-            changes = apply_of(broker).apply(nothing, origin_of(broker), removal=lambda _, __: gone)
+            changes = apply_of(broker).apply(
+                nothing, origin_of(broker), removal=lambda _, __: gone, within=within
+            )
             show(changes, output)
 
     return group
