@@ -64,6 +64,7 @@ from broker.runtime.snapshot import Snapshot
 from broker.runtime.world import World
 from broker.settings import Settings
 from broker.tokens import consented, who
+from broker.tokens.exchange.room import along_edges
 from broker.tokens.families import Families
 from broker.tokens.grants.authorization_code import AuthorizationCode
 from broker.tokens.grants.client_credentials import ClientCredentials
@@ -204,16 +205,20 @@ def compose(
     )
     own_tokens = OwnTokens(world, keys, estate)
     sources = Sources(settings.trusted_proxies, world.entropy)
+    client_keys = ClientKeys(egress, world.clock)
     authenticator = Authenticator(
         world,
         clients,
         documents,
         settings.failures_per_minute,
         (
-            PrivateKeyJwt(ClientKeys(egress, world.clock), workloads.takes),
+            PrivateKeyJwt(client_keys, workloads.takes),
             *by_certificate(settings),
             workloads,
         ),
+    )
+    exchanges = along_edges(
+        world, own_tokens, federation.trusted.trusted, client_keys, grants, people, sessions
     )
     nonces = Nonces(kek.derive("dpop-nonce"))
     possession = Possession(
@@ -240,7 +245,7 @@ def compose(
             RefreshToken(world.entropy, grants, people, families),
             ClientCredentials(world.entropy),
             DeviceCode(world, grants, people),
-            TokenExchange(own_tokens, grants, people),
+            TokenExchange(exchanges),
         ),
     )
     offer = Offer(

@@ -20,7 +20,7 @@ class Issued:
 def fact(authority: Authority, minted: Minted) -> Fact:
     """The record of the mint: for whom, on whose word, and for which server of others an ID-JAG is."""
     vouching = authority.vouching
-    change: dict[str, object] = {}
+    change: dict[str, object] = {**authority.evidence}
     if authority.details:
         change["authorization_details"] = details.evidence(authority.details)
     if authority.vouched_by is not None:

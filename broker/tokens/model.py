@@ -100,7 +100,7 @@ class Authority:
     `restricted_at` names the resources at which an earlier token of the chain was good for some calls only.
     `last_used_at`: when a token was made from the grant before, as far as is known. With `identity`, an id_token goes
     with it. `vouched_by` is the trusted issuer on whose word it rests. With `vouching`, an ID-JAG is made and no
-    access token: `resource` is then what its grant is for.
+    access token: `resource` is then what its grant is for. `evidence` is what the record says beside all this.
     """
 
     subject: str
@@ -130,6 +130,7 @@ class Authority:
     last_used_at: float | None = None
     vouched_by: str | None = None
     vouching: Vouching | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
 
 class GrantType(Protocol):
