@@ -78,6 +78,18 @@ class ConnectionView(AccountPage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeavingView(AccountPage):
+    """On the way to another system at `host`, to which the page leads on by itself.
+
+    What answers a form cannot redirect there: browsers hold all hosts on that way against the form's own policy.
+    """
+
+    name: str
+    host: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndedView(AccountPage):
     """`told`: whether the other system is told to take back what it gave."""
 
@@ -92,6 +104,10 @@ def connections(view: ConnectionsView) -> str:
 
 def connection(view: ConnectionView) -> str:
     return render("connection.html", view, here="connections")
+
+
+def leaving(view: LeavingView) -> str:
+    return render("connection_leaving.html", view, here="connections")
 
 
 def ended(view: EndedView) -> str:

@@ -12,12 +12,13 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that came: `form` is its body or its query."""
+    """One request that came: `form` is its body or its query, `sent` the same as it came."""
 
     method: str
     path: str
     form: dict[str, str]
     headers: dict[str, str]
+    sent: str = ""
 
 
 class Held:
@@ -71,10 +72,12 @@ def _handler(answer: Callable[[Asked], Answer | None]) -> type[http.server.BaseH
         def do_POST(self) -> None:
             self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
 
+        do_DELETE = do_POST
+
         def _answer(self, sent: str) -> None:
             form = {name: values[0] for name, values in parse_qs(sent, keep_blank_values=True).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            found = answer(Asked(self.command, urlsplit(self.path).path, form, headers))
+            found = answer(Asked(self.command, urlsplit(self.path).path, form, headers, sent))
             if found is None:
                 self.close_connection = True
                 return

@@ -131,6 +131,12 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
             line=NAMELESS, **{**CONNECTING, "host": "", "servers": (), "choices": ()}
         ),
     ),
+    "on the way": (
+        connection_pages.leaving,
+        connection_pages.LeavingView(
+            name="GitHub", host="github.com", url="https://github.com/authorize?state=s&scope=repo", **AROUND
+        ),
+    ),
     "disconnected": (
         connection_pages.ended,
         connection_pages.EndedView(name="GitHub", told=True, again="/connections/github", **AROUND),
@@ -178,7 +184,14 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
 }
 READ = {
     *("account", "apps", "no apps", "app removed", "codes, shown"),
-    *("connections", "no connections", "connections, several", "disconnected", "disconnected, untold"),
+    *(
+        "connections",
+        "no connections",
+        "connections, several",
+        "on the way",
+        "disconnected",
+        "disconnected, untold",
+    ),
 }
 FORMS = set(VIEWS) - READ
 SCRIPTED = {"new passkey"}

@@ -75,7 +75,7 @@ def blueprint(behind: Connecting) -> Blueprint:
             visit.visitor.session,
             visit.origin,
         )
-        return respond.redirect(url)
+        return respond.page(views.leaving(face.around(visit), place, url))
 
     def callback(resource_id: str, tenant: str | None = None) -> Response:
         door, origin = face.doorway.at(tenant)
@@ -113,7 +113,7 @@ def blueprint(behind: Connecting) -> Blueprint:
             fewer=came == "fewer",
             error=error,
         )
-        return respond.page(html, 400 if error else 200, views.form_action(place.resource))
+        return respond.page(html, 400 if error else 200)
 
     def found(visit: Visit, resource_id: str, tenant: str | None) -> list[Place]:
         return mine.at(visit.door, visit.visitor, resource_id, tenant)

@@ -52,6 +52,12 @@ def one(
     )
 
 
+def leaving(around: Around, place: Place, url: str) -> str:
+    return connection_pages.leaving(
+        connection_pages.LeavingView(name=_name(place), host=host(place.resource), url=url, **around)
+    )
+
+
 def ended(around: Around, place: Place) -> str:
     found = reach.of(place.resource)
     told = found is not None and found.revocation_endpoint is not None
@@ -82,12 +88,6 @@ def host(resource: Resource | None) -> str:
     """Where a person is sent to connect it; empty where that cannot be."""
     found = reach.of(resource)
     return "" if found is None else redirect_uri.destination(found.authorization_endpoint).host
-
-
-def form_action(resource: Resource | None) -> str:
-    """Where the form may lead, for the page's policy."""
-    found = reach.of(resource)
-    return "" if found is None else redirect_uri.source_expression(found.authorization_endpoint)
 
 
 def _line(place: Place, base: str, estate: Estate) -> ConnectionLine:

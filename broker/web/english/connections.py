@@ -52,6 +52,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "connection.wider": "{system} gave more than was asked for: {scopes}. Servers here do not get to hear of it, but "
     "whoever holds the access could use it. You can change that at {system}.",
     "connection.submit": "Go to {host}",
+    "connection.leaving.page": "On the way",
+    "connection.leaving": "On the way to {system}",
+    "connection.leaving.what": "If nothing happens, go on by hand.",
     "connection.again": "Connect it again",
     "connection.again.what": "To use another account there, or to give more or less.",
     "connection.end": "Disconnect",
