@@ -32,7 +32,7 @@ class Choices:
             store.forget(tx, user_id, client_id)
         store.keep(tx, Choice(user_id, client_id, tenant, now, now + self._lifetime))
         if before is None or before.tenant != tenant:
-            change = {} if before is None else {"before": before.tenant}
+            change: dict[str, object] = {} if before is None else {"before": before.tenant}
             self._record(tx, "tenant.chosen", tenant, user_id, client_id, change, origin)
 
     def forget(self, tx: Transaction, user_id: str, client_id: str, origin: Origin | None) -> bool:

@@ -52,7 +52,7 @@ def keep(tx: Transaction, choice: Choice) -> None:
 def find(tx: Transaction, user_id: str, client_id: str, now: float) -> Choice | None:
     """The newest that is not over."""
     row = tx.execute(_FIND, wall=tx.tenant, whose=user_id, client=client_id, now=now).first()
-    return None if row is None else Choice(*row)
+    return None if row is None else Choice(**row._mapping)
 
 
 def forget(tx: Transaction, user_id: str, client_id: str) -> bool:
