@@ -29,11 +29,11 @@ class SubjectTokens:
             raise OAuthError(
                 "invalid_request", "The subject_token_type is not taken.", Reason.SUBJECT_TOKEN_TYPE
             )
-        if self._trusted.entry(token, Use.SUBJECT_TOKENS, request.door) is not None:
-            return self._foreign(request, caller, token, kind)
         try:
             verified = self._own.verify(token, request.door)
         except TokenRefused as refused:
+            if refused.reason == "issuer" and self._trusted.entry(token, Use.SUBJECT_TOKENS, request.door):
+                return self._foreign(request, caller, token, kind)
             expired = refused.reason == "expired"
             reason = Reason.SUBJECT_TOKEN_EXPIRED if expired else Reason.SUBJECT_TOKEN_INVALID
             raise bad_subject(reason, refused.reason) from None
