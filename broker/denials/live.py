@@ -12,6 +12,11 @@ def first_off(tx: Transaction, targets: Iterable[Target], now: float) -> Target 
     return store.off(tx, [Target(Kind.EVERYTHING, EVERYTHING_ID), *targets], now)
 
 
+def all_off(tx: Transaction, targets: Iterable[Target], now: float) -> frozenset[Target]:
+    """Those of `targets` that are off, with everything where that is."""
+    return store.all_off(tx, [Target(Kind.EVERYTHING, EVERYTHING_ID), *targets], now)
+
+
 def gone(tx: Transaction, target: Target, now: float) -> None:
     """What was deleted is off for good, as its id is never given again: tokens made for it die with it."""
     end(tx, target, None, now, "deleted")

@@ -120,9 +120,16 @@ def stands(tx: Transaction, target: Target, now: float, *, final: bool) -> bool:
 def off(tx: Transaction, targets: Iterable[Target], now: float) -> Target | None:
     """The first of `targets` that is off behind the wall of `tx.tenant` or for the whole server, else None."""
     asked = list(targets)
+    found = all_off(tx, asked, now)
+    return next((target for target in asked if target in found), None)
+
+
+def all_off(tx: Transaction, targets: Iterable[Target], now: float) -> frozenset[Target]:
+    """Those of `targets` that are off, as `off` sees them."""
+    asked = list(targets)
     rows = tx.execute(_OFF, wall=tx.tenant, targets=[target.id for target in asked], now=now)
     found = {(row.kind, row.target) for row in rows}
-    return next((t for t in asked if (t.kind.value, t.id) in found), None)
+    return frozenset(target for target in asked if (target.kind.value, target.id) in found)
 
 
 def lift(tx: Transaction, target: Target, now: float) -> bool:

@@ -51,11 +51,12 @@ class Account:
 class Revocation:
     """RFC 7009, or how else a provider is told: a function of (endpoint, client id, token) to (method, URL, body).
 
-    `good`: the statuses that say that the token is void, or was.
+    `good`: the statuses that say that the token is void, or was. `takes`: which tokens it takes, in this order.
     """
 
     request: Callable[[str, str, str], tuple[str, str, bytes | None]] | None = None
     good: tuple[int, ...] = (200, 204)
+    takes: tuple[str, ...] = ("refresh", "access")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,9 @@ class Sealing:
         key = self._kek.unwrap(sealed.key, _key(connection))
         return Sealed(self._kek.id, self._kek.rewrap(key, _key(connection)), sealed.access, sealed.refresh)
 
-    def alone(self, token: str, purpose: dict[str, str]) -> tuple[str, bytes]:
-        """(key id, sealed) of one token that is kept for a purpose by itself."""
-        return self._kek.id, self._kek.seal(token.encode("ascii"), {"purpose": "vault", **purpose})
+    def alone(self, token: str, purpose: dict[str, str]) -> bytes:
+        """One token that is kept for a purpose by itself."""
+        return self._kek.seal(token.encode("ascii"), {"purpose": "vault", **purpose})
 
     def of_alone(self, sealed: bytes, purpose: dict[str, str]) -> str:
         """SealError."""

@@ -43,7 +43,7 @@ PROVIDER = Provider(
     token_endpoint="https://github.com/login/oauth/access_token",  # noqa: S106  an address
     revocation_endpoint="https://api.github.com",
     account_endpoint="https://api.github.com/user",
-    revocation=Revocation(_revoked, good=(204, 404, 422)),
+    revocation=Revocation(_revoked, good=(204, 404, 422), takes=("access",)),
     method=CLIENT_SECRET_POST,
     parameters={"allow_signup": "false"},
     rotation=Rotation.ROTATES,

@@ -71,7 +71,12 @@ _END = (
 )
 _END_ALL = (
     update(release_table)
-    .where(wall(release_table), _r.connection_id == bindparam("whose"), _r.ended_at.is_(None))
+    .where(
+        wall(release_table),
+        _r.connection_id == bindparam("whose"),
+        or_(bindparam("only", type_=Integer).is_(None), _r.version == bindparam("only")),
+        _r.ended_at.is_(None),
+    )
     .values(ended_at=bindparam("now"), withdrawn=bindparam("told"))
 )
 _SWEEP = delete(release_table).where(
@@ -102,9 +107,12 @@ def end(tx: Transaction, release_id: str, now: float, *, withdrawn: bool) -> boo
     return tx.execute(_END, wall=tx.tenant, which=release_id, now=now, told=withdrawn).rowcount == 1
 
 
-def end_all(tx: Transaction, connection_id: str, now: float, *, withdrawn: bool) -> int:
-    """How many of a connection this ended."""
-    return tx.execute(_END_ALL, wall=tx.tenant, whose=connection_id, now=now, told=withdrawn).rowcount
+def end_all(
+    tx: Transaction, connection_id: str, now: float, *, withdrawn: bool, version: int | None = None
+) -> int:
+    """How many of a connection, or of one version of its tokens, this ended."""
+    done = tx.execute(_END_ALL, wall=tx.tenant, whose=connection_id, only=version, now=now, told=withdrawn)
+    return done.rowcount
 
 
 def sweep(tx: Transaction, now: float, long_ago: float) -> None:
