@@ -49,6 +49,7 @@ from broker.identity.users.assembly import Limits, assembled
 from broker.identity.users.credentials.notices import Notices
 from broker.identity.users.password import Passwords
 from broker.identity.users.people import People
+from broker.protocol.names import ID_JAG_TOKEN_TYPE
 from broker.protocol.nonces import Nonces
 from broker.runtime import failpoints
 from broker.runtime.clock import Clock, SystemClock
@@ -65,12 +66,15 @@ from broker.runtime.world import World
 from broker.settings import Settings
 from broker.tokens import consented, who
 from broker.tokens.exchange.room import along_edges
+from broker.tokens.exchange.to_id_jag import ToIdJag
 from broker.tokens.families import Families
 from broker.tokens.grants.authorization_code import AuthorizationCode
 from broker.tokens.grants.client_credentials import ClientCredentials
 from broker.tokens.grants.device_code import DeviceCode
+from broker.tokens.grants.jwt_bearer import JwtBearer
 from broker.tokens.grants.refresh_token import RefreshToken
 from broker.tokens.grants.token_exchange import TokenExchange
+from broker.tokens.identity_assertion import IdentityAssertions
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
@@ -229,6 +233,11 @@ def compose(
         mtls_origin=settings.mtls_origin,
     )
     hints = Hints(keys)
+    trusted = federation.trusted
+    assertions = IdentityAssertions(world.entropy, grants, people, trusted)
+    exchanges[ID_JAG_TOKEN_TYPE] = ToIdJag(
+        world.entropy, hints, grants, people, families, sessions, trusted.issuers
+    )
     pipeline = Pipeline(
         world,
         recorder,
@@ -246,6 +255,7 @@ def compose(
             ClientCredentials(world.entropy),
             DeviceCode(world, grants, people),
             TokenExchange(exchanges),
+            JwtBearer(world.entropy, assertions, workloads),
         ),
     )
     offer = Offer(

@@ -18,6 +18,8 @@ _LISTS = (
     "acr_values_supported",
     "authorization_details_types_supported",
     "ui_locales_supported",
+    "authorization_grant_profiles_supported",
+    "identity_chaining_requested_token_types_supported",
 )
 
 
@@ -52,6 +54,8 @@ class ServerMetadata:
     claims_supported: Sequence[str] = ()
     acr_values_supported: Sequence[str] = ()
     authorization_details_types_supported: Sequence[str] = ()
+    authorization_grant_profiles_supported: Sequence[str] = ()
+    identity_chaining_requested_token_types_supported: Sequence[str] = ()
     devices: bool = False
     registration: bool = True
     require_pushed_authorization_requests: bool = False

@@ -29,6 +29,8 @@ FACTS = {
     "refresh.rotated": "A refresh token was exchanged for its successor.",
     "refresh.repeated": "A refresh token was repeated within its grace and got the same successor.",
     "refresh.reused": "A spent refresh token was presented again; its grant ended.",
+    "assertion.accepted": "What a trusted issuer said of a user was used up for an access token.",
+    "id_jag.issued": "An assertion was minted, with which a client may reach a server of others for its user.",
     "exchange.granted": "A token was exchanged along an edge.",
     "consent.granted": "A user allowed a client access to a resource.",
     "tenant.chosen": "A user with several tenants chose for which of them a client works.",

@@ -4,6 +4,7 @@ A refusal says one thing to the client (`error`, `description`) and another to t
 (`reason` from a closed list, `detail`). Internal faults are never refusals.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -216,7 +217,7 @@ class OAuthError(Exception):
     """A refusal. `description` is shown to the client; `detail` goes to the log and the evidence only.
 
     `redirectable` is false while neither client nor redirect URI is trusted (RFC 6749 section 4.1.2.1). `client` is
-    one that is known here and did not prove itself.
+    one that is known here and did not prove itself. `more` are further members of the answer.
     """
 
     def __init__(
@@ -233,6 +234,7 @@ class OAuthError(Exception):
         dpop_nonce: str | None = None,
         consequence: Consequence | None = None,
         client: str | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
@@ -246,13 +248,14 @@ class OAuthError(Exception):
         self.dpop_nonce = dpop_nonce
         self.consequence = consequence
         self.client = client
+        self.more = more or {}
 
-    def body(self) -> dict[str, str]:
+    def body(self) -> dict[str, object]:
         """The JSON members of the answer."""
-        members = {"error": self.error, "error_description": self.description}
+        members: dict[str, object] = {"error": self.error, "error_description": self.description}
         if self.interaction_uri:
             members["interaction_uri"] = self.interaction_uri
-        return members
+        return members | dict(self.more)
 
 
 def too_many(description: str, ends_in: float) -> OAuthError:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from broker.denials import live
+from broker.denials.model import Kind, Target
 from broker.identity.federation import rules as federation_rules
 from broker.identity.federation.arrival import Arrival
 from broker.identity.federation.links import Links
@@ -62,7 +64,11 @@ class Accounts:
         provider, identity = _provider(vouched.entry, tenant.id), _identity(vouched, now)
         places = _accepting(provider, tenant)
 
+        issuer = Target(Kind.ISSUER, vouched.entry.id)
+
         def unit(tx: Transaction) -> str:
+            if live.first_off(tx, [issuer], now) == issuer:
+                raise NotSignedIn(Reason.ISSUER_OFF)
             return self._arrival.account(tx, provider, identity, places, tenant.id, origin)
 
         try:

@@ -39,6 +39,10 @@ class Issuers:
     def every(self, tx: Transaction) -> list[Entry]:
         return [*store.issuers(tx), *store.workloads(tx), *store.recipients(tx)]
 
+    def within(self, tx: Transaction, recipient_id: str) -> Recipient | None:
+        """The recipient as it is inside the transaction that would vouch to it."""
+        return next((one for one in store.recipients(tx) if one.id == recipient_id), None)
+
     def put(self, tx: Transaction, entry: Entry) -> None:
         """Create or change; `Conflict` when the id belonged to one that was deleted."""
         store.put(tx, entry)

@@ -127,12 +127,12 @@ def _token(attempt: Attempt) -> str | None:
     if form.get("grant_type") != JWT_BEARER:
         return None
     assertion = form.get("assertion")
-    if assertion is None or _is_id_jag(assertion):
+    if assertion is None or is_id_jag(assertion):
         return None
     return assertion
 
 
-def _is_id_jag(token: str) -> bool:
+def is_id_jag(token: str) -> bool:
     """An ID-JAG says nothing of its client that could prove it."""
     try:
         typ = jws.read_header(token).get("typ")
