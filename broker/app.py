@@ -63,7 +63,10 @@ def create_app(broker: Broker) -> Flask:
     app.url_map.merge_slashes = False
     observe.install(app, broker.metrics)
     doorway = Doorway(
-        lambda tenant: broker.estate().doors.at_path(tenant), sources, broker.authorize.turned_away
+        lambda tenant: broker.estate().doors.at_path(tenant),
+        sources,
+        broker.authorize.turned_away,
+        broker.tenants.closed,
     )
 
     desk = Desk(

@@ -240,12 +240,11 @@ class Questions:
             )
         now = self._clock.now()
         found = tuple(t for t in proved if live.first_off(tx, [Target(Kind.TENANT, t)], now) is None)
+        reason = Reason.TENANT_OFF if proved else Reason.NOT_A_MEMBER
         if by_device and not found:  # a code of other people is answered like one that is none
-            raise wrong_code(Reason.NOT_A_MEMBER)
+            raise wrong_code(reason)
         if not found:
-            raise OAuthError(
-                "access_denied", "Your account has no access to this resource.", Reason.NOT_A_MEMBER
-            )
+            raise OAuthError("access_denied", "Your account has no access to this resource.", reason)
         return found
 
 

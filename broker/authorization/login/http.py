@@ -127,7 +127,7 @@ def blueprint(behind: Login) -> Blueprint:
         return known.write(cookie.write(response, result.cookie), result.familiar)
 
     def login(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.query(request))
         visit, way = arrival.visit, arrival.way
@@ -139,7 +139,7 @@ def blueprint(behind: Login) -> Blueprint:
         return first_page(arrival)
 
     def password(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.body(request))
         username = arrival.sent.get("username") or ""
@@ -151,7 +151,7 @@ def blueprint(behind: Login) -> Blueprint:
         return onward(arrival, result)
 
     def verify(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.query(request))
         half = signing_in.sign_in.half(arrival.visit)
@@ -160,14 +160,14 @@ def blueprint(behind: Login) -> Blueprint:
         return second_page(arrival, half)
 
     def code(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.body(request))
         result = signing_in.sign_in.by_code(arrival.sent.get("code") or "", arrival.visit)
         return step(arrival, result) if isinstance(result, NotSignedIn) else onward(arrival, result)
 
     def passkey(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.body(request))
         missing = arrival.sent.get("step") == "verify"
@@ -178,7 +178,7 @@ def blueprint(behind: Login) -> Blueprint:
         return onward(arrival, result)
 
     def options(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         try:
             with doorway.recorded(door, origin):
                 arrival = arrive(door, origin, form.body(request))
