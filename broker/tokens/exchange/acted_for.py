@@ -13,10 +13,8 @@ from broker.tokens import live
 from broker.tokens.exchange.model import Standing, Subject, bad_subject
 
 
-def require_tenant(subject: Subject, source: Resource, target: Resource) -> None:
-    """No exchange leaves the tenant: both ends of the edge serve it."""
-    if not source.serves(subject.token.tenant):
-        raise bad_subject(Reason.SUBJECT_TOKEN_FOREIGN, "tenant")
+def require_tenant(subject: Subject, target: Resource) -> None:
+    """No exchange leaves the tenant."""
     if not target.serves(subject.token.tenant):
         raise OAuthError(
             "invalid_target", "There is no edge to that resource.", Reason.TENANT_NOT_SERVED, detail=target.id

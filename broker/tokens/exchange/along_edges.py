@@ -53,7 +53,7 @@ class AlongEdges:
         actor_token = self._actors.read(request, source, subject)
         aim = target.named(request)
         edge = caller.may_act(request, source, subject, aim, actor_token)
-        acted_for.require_tenant(subject, source, aim)
+        acted_for.require_tenant(subject, aim)
         return _Verified(
             subject,
             edge,

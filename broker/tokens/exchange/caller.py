@@ -35,6 +35,8 @@ def may_act(
     token = subject.token
     if token.audience != caller.uri:
         raise bad_subject(Reason.SUBJECT_TOKEN_FOREIGN, "audience")
+    if not caller.serves(token.tenant):
+        raise bad_subject(Reason.SUBJECT_TOKEN_FOREIGN, "tenant")
     if token.confirmation is not None and request.confirmation is None:
         raise OAuthError(
             "invalid_request",
