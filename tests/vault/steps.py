@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from broker.estate.model import Edge, EdgeConsent, Registration, Resource, ResourceKind, Scope
 from broker.runtime.egress import Egress
 from tests.documents import Authority, Names, outside
-from tests.lab import ACCESS_TOKEN, EXCHANGE, Browser, Lab, Page, basic
+from tests.lab import Browser, Lab, Page
 from tests.vault.provider import CLIENT, SECRET, Provider
 
 FORGE = "https://api.forge.example"
@@ -118,18 +118,15 @@ class Setting:
 
     # A server
 
-    def asked(
-        self, token: str, server: str = "tickets-server", target: str = FORGE, door: str = "", **more: str
+    def call(self, user: str = "alice", door: str = "", **changes: str | None) -> str:
+        """The token of a call that reaches the server `tickets`."""
+        return self.lab.tokens(user=user, door=door, **changes)["access_token"]
+
+    def released(
+        self, token: str | None = None, server: str = "tickets-server", door: str = ""
     ) -> TestResponse:
         """What a server gets for the token that a call came with."""
-        form = {
-            "grant_type": EXCHANGE,
-            "subject_token": token,
-            "subject_token_type": ACCESS_TOKEN,
-            "resource": target,
-            **more,
-        }
-        return self.lab.post(f"{door}/token", form, basic(server))
+        return self.lab.exchange(token or self.call(), server, door, resource=FORGE)
 
 
 def leads_to(answer: TestResponse) -> str:
