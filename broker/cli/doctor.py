@@ -206,7 +206,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     if kek is not None:
         found += _keys(settings, database, kek, estate, after)
         found += _providers(settings, world, kek, estate)
-    found += lint.estate(estate, known_clients, settings.key_retire_after)
+    found += lint.estate(estate, known_clients, settings.key_retire_after, world.clock.now())
     found += lint.credentials(without_password, secretless)
     found += lint.certificates(
         known_clients,
