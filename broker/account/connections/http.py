@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 
 from broker.account.connections import views
 from broker.account.connections.mine import Mine, Place
+from broker.account.connections.wish import Wish
 from broker.account.face import Face, Visit, gone
 from broker.account.views import Sending
 from broker.authorization.login.way import Way
@@ -30,27 +31,28 @@ class Connecting:
 def blueprint(behind: Connecting) -> Blueprint:
     face, mine, vault = behind.face, behind.mine, behind.vault
 
-    @face.signed_in(way=lambda sent: _way(sent.get("open") or ""))
+    @face.signed_in(way=lambda sent: Way(to="connections"))
     def connections(visit: Visit) -> Response:
-        resource_id, _, tenant = (visit.form.get("open") or "").partition("~")
-        if resource_id and (places := found(visit, resource_id, tenant or None)):
-            return respond.redirect(views.address(visit.door.url("/connections"), places[0]))
+        wish = Wish.read(visit.form.get("open") or "")
+        if wish is not None:
+            return respond.redirect(visit.door.url(wish.path()))
         return respond.page(
             views.listed(face.around(visit), mine.places(visit.door, visit.visitor), estate())
         )
 
-    @face.signed_in(way=lambda sent, resource_id: _way(resource_id, sent.get("tenant")))
+    @face.signed_in(way=Wish.way)
     def connection(visit: Visit, resource_id: str) -> Response:
         places = found(visit, resource_id, visit.form.get("tenant"))
         if not places:
             return gone()
+        scope = visit.form.get("scope") or ""
         if len(places) > 1:
-            return respond.page(views.listed(face.around(visit), places, estate(), choosing=True))
-        asked = (visit.form.get("scope") or "").split()
-        wanted = {*views.wanted(places[0], estate(), behind.clock.now()), *asked}
-        return shown(visit, places[0], wanted, came=visit.form.get("came"))
+            html = views.listed(face.around(visit), places, estate(), choosing=True, scope=scope)
+            return respond.page(html)
+        ticked = views.wanted(places[0], scope.split())
+        return shown(visit, places[0], ticked, came=visit.form.get("came"))
 
-    @face.signed_in(way=lambda sent, resource_id: _way(resource_id, sent.get("tenant")), repeatable={"scope"})
+    @face.signed_in(way=Wish.way, repeatable={"scope"})
     def change(visit: Visit, resource_id: str) -> Response:
         places = found(visit, resource_id, visit.form.require("tenant"))
         if not places:
@@ -130,9 +132,3 @@ def blueprint(behind: Connecting) -> Blueprint:
 def about(place: Place) -> str:
     """What the form of a system's page is about, for its CSRF token."""
     return f"connection {place.key}"
-
-
-def _way(resource_id: str, tenant: str | None = None) -> Way:
-    """To the sign-in, and on to this system: what no page here is called leads to the list."""
-    key = resource_id if tenant is None else f"{resource_id}~{tenant}"
-    return Way(to="connections", about=key if Way.carries(key) else "")

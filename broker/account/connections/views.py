@@ -14,8 +14,11 @@ from broker.web import connection_pages
 from broker.web.connection_pages import ChoiceLine, ConnectionLine, Health, ServerLine
 
 
-def listed(around: Around, places: Iterable[Place], estate: Estate, *, choosing: bool = False) -> str:
-    lines = tuple(_line(place, around["connections"], estate) for place in places)
+def listed(
+    around: Around, places: Iterable[Place], estate: Estate, *, choosing: bool = False, scope: str = ""
+) -> str:
+    """`scope`: what a server waits for, where the person has to choose a tenant first."""
+    lines = tuple(_line(place, around["connections"], estate, scope) for place in places)
     return connection_pages.connections(
         connection_pages.ConnectionsView(lines=lines, choosing=choosing, **around)
     )
@@ -68,20 +71,22 @@ def ended(around: Around, place: Place) -> str:
     )
 
 
-def address(base: str, place: Place) -> str:
-    """Of the page of one system; `base`: of the list."""
-    return f"{base}/{quote(place.resource_id)}?{urlencode({'tenant': place.tenant})}"
+def address(base: str, place: Place, scope: str = "") -> str:
+    """Of the page of one system; `base`: of the list. `scope`: what is to be ticked there."""
+    more = {"tenant": place.tenant} | ({"scope": scope} if scope else {})
+    return f"{base}/{quote(place.resource_id)}?{urlencode(more)}"
 
 
-def wanted(place: Place, estate: Estate, now: float) -> list[str]:
-    """What is asked for where nobody says otherwise: all that servers here can come to need, and what was given."""
-    if place.resource is None:
-        return []
-    edges = [edge for _, edge in _using(place, estate, now)]
-    used = {name for edge in edges for given in edge.scopes.values() for name in given}
-    used |= {scope.name for scope in place.resource.scopes if scope.default}
-    used |= set(place.connection.scopes) if place.connection else set()
-    return [name for name in place.resource.scope_names if name in used]
+def wanted(place: Place, asked: Collection[str]) -> list[str]:
+    """What is ticked when the page opens: what a server asked for, else what was given, else what is usual.
+
+    No more than that: what the other system gives cannot be narrowed for a server that may have less.
+    """
+    names = place.resource.scope_names if place.resource else ()
+    held = place.connection.scopes if place.connection else ()
+    usual = [scope.name for scope in place.resource.scopes if scope.default] if place.resource else []
+    found = ([name for name in names if name in one] for one in (asked, held, usual))
+    return next((ticked for ticked in found if ticked), list(names))
 
 
 def host(resource: Resource | None) -> str:
@@ -90,10 +95,10 @@ def host(resource: Resource | None) -> str:
     return "" if found is None else redirect_uri.destination(found.authorization_endpoint).host
 
 
-def _line(place: Place, base: str, estate: Estate) -> ConnectionLine:
+def _line(place: Place, base: str, estate: Estate, scope: str = "") -> ConnectionLine:
     connection, resource = place.connection, place.resource
     uri, tenant = resource.uri if resource else "", estate.doors.tenants[place.tenant].name
-    url = address(base, place)
+    url = address(base, place, scope)
     if connection is None:
         return ConnectionLine(_name(place), uri, tenant, "off", url)
     return ConnectionLine(
