@@ -42,6 +42,20 @@ _PROBLEMS: dict[Reason, pages.Problem] = {
     Reason.TENANT_OFF: "no_access",
     Reason.USER_OFF: "no_access",
 }
+_CONNECTING: dict[Reason, pages.Problem] = {
+    Reason.PROVIDER_UNKNOWN: "connection_off",
+    Reason.PROVIDER_UNAVAILABLE: "connection_down",
+    Reason.PROVIDER_REFUSED: "connection_refused",
+    Reason.PROVIDER_MISMATCH: "connection_answer",
+    Reason.PROVIDER_ANSWER_INVALID: "connection_answer",
+    Reason.PROVIDER_VISIT_UNKNOWN: "connection_foreign",
+    Reason.LOGIN_REQUIRED: "connection_foreign",
+    Reason.NOT_A_MEMBER: "connection_off",
+    Reason.EVERYTHING_OFF: "connection_off",
+    Reason.TENANT_OFF: "connection_off",
+    Reason.RESOURCE_OFF: "connection_off",
+}
+"""Where a refusal means something else for who connects an account than for who signs in."""
 _KINDS: dict[int, pages.Problem] = {404: "not_found", 405: "not_found", 413: "malformed", 503: "unavailable"}
 _JSON_ERRORS = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "invalid_request"}
 
@@ -108,7 +122,8 @@ def refused(error: OAuthError, back: str = "", back_to: pages.BackTo = "sign_in"
         ("reason", error.reason.value),
     )
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    kind = _PROBLEMS.get(error.reason, "malformed")
+    problems = _PROBLEMS | _CONNECTING if back_to == "connections" else _PROBLEMS
+    kind = problems.get(error.reason, "malformed")
     return problem(kind, error.status, details, headers, back, back_to)
 
 

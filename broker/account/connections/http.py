@@ -11,6 +11,7 @@ from broker.account.connections.wish import Wish
 from broker.account.face import Face, Visit, gone
 from broker.account.views import Sending
 from broker.authorization.login.way import Way
+from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError
 from broker.runtime.clock import Clock
 from broker.vault.room import Room as Vault
@@ -68,15 +69,19 @@ def blueprint(behind: Connecting) -> Blueprint:
             return gone()
         if not chosen and place.resource.scopes:
             return shown(visit, place, (), error=True)
-        url = vault.visits.begin(
-            visit.door,
-            place.tenant,
-            resource_id,
-            tuple(chosen),
-            visit.visitor.cookie,
-            visit.visitor.session,
-            visit.origin,
-        )
+        visitor = visit.visitor
+        try:
+            url = vault.visits.begin(
+                visit.door,
+                place.tenant,
+                resource_id,
+                tuple(chosen),
+                visitor.cookie,
+                visitor.session,
+                visit.origin,
+            )
+        except OAuthError as error:
+            return refused(visit.door, error)
         return respond.page(views.leaving(face.around(visit), place, url))
 
     def callback(resource_id: str, tenant: str | None = None) -> Response:
@@ -87,7 +92,7 @@ def blueprint(behind: Connecting) -> Blueprint:
         try:
             came = vault.visits.finish(door, resource_id, query, face.browser(), session, origin)
         except OAuthError as error:
-            return errors.refused(error, door.url("/connections"), "connections")
+            return refused(door, error)
         place = Place(came.connection.resource_id, came.connection.tenant, None, None)
         url = views.address(door.url("/connections"), place)
         return respond.redirect(f"{url}&came={'fewer' if came.fewer else 'all'}")
@@ -127,6 +132,11 @@ def blueprint(behind: Connecting) -> Blueprint:
     everywhere(routes, "/connections/<resource_id>", change, "POST")
     everywhere(routes, "/connections/<resource_id>/callback", callback, "GET")
     return routes
+
+
+def refused(door: Door, error: OAuthError) -> Response:
+    """A refusal that a verb has recorded, with the way back to the list."""
+    return errors.refused(error, door.url("/connections"), "connections")
 
 
 def about(place: Place) -> str:
