@@ -13,6 +13,7 @@ from broker.estate.claims.model import Claim
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import SECRET_METHODS, Client
 from broker.identity.federation.model import Provider
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import User
 from broker.protocol.names import NONE
@@ -106,6 +107,7 @@ class Apply:
         return Holdings.of(
             rooms.tenants.every(tx),
             rooms.providers.every(tx),
+            rooms.issuers.every(tx),
             rooms.people.every(tx),
             rooms.clients.every(tx),
             rooms.changes.resources(tx),
@@ -178,6 +180,9 @@ class Apply:
                 if (secret := wanted.provider_secrets.get(held.id)) is not None or held.method == NONE:
                     rooms.providers.set_secret(tx, held, secret)
                 return held.tenant
+            case TrustedIssuer() | Workload() | Recipient():
+                rooms.issuers.put(tx, held)
+                return held.tenant
             case User():
                 if rooms.clients.ever(tx, held.id):  # one namespace, and no id is given twice
                     raise Conflict
@@ -211,6 +216,12 @@ class Apply:
                 return change.id
             case "idp":
                 rooms.providers.remove(tx, change.id)
+            case "issuer":
+                rooms.issuers.remove(tx, TrustedIssuer, change.id)
+            case "workload":
+                rooms.issuers.remove(tx, Workload, change.id)
+            case "recipient":
+                rooms.issuers.remove(tx, Recipient, change.id)
             case "user":
                 rooms.people.remove(tx, change.id)
             case "client":

@@ -36,7 +36,9 @@ def check(path: str, entry: Credentials, public: bool) -> Iterator[Problem]:
             f"{path}.introspection_signed_response_alg", f"use one of {', '.join(SIGNING_ALGORITHMS)}"
         )
     if method == WORKLOAD_JWT and (entry.client_secret or entry.client_secret_file):
-        yield Problem(f"{path}.client_secret", f"a client of {WORKLOAD_JWT} has no secret: its platform vouches")
+        yield Problem(
+            f"{path}.client_secret", f"a client of {WORKLOAD_JWT} has no secret: its platform vouches"
+        )
     yield from _keys(path, entry)
     yield from _certificate(path, entry)
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from broker.admin import moments
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
 
 _LATER = "this release does not have it: leave it out"
 _TEXTS = {
@@ -175,20 +176,26 @@ class EdgeEntry(Entry):
 class EstateFile(Entry):
     tenants: list[TenantEntry] = []
     identity_providers: list[ProviderEntry] = []
+    trusted_issuers: list[IssuerEntry] = []
     users: list[UserEntry] = []
     clients: list[ClientEntry] = []
+    workloads: list[WorkloadEntry] = []
     resources: list[ResourceEntry] = []
     edges: list[EdgeEntry] = []
+    assertion_recipients: list[RecipientEntry] = []
     policies: Later = None
 
 
 SECTIONS = {
     "tenant": "tenants",
     "idp": "identity_providers",
+    "issuer": "trusted_issuers",
     "user": "users",
     "client": "clients",
+    "workload": "workloads",
     "resource": "resources",
     "edge": "edges",
+    "recipient": "assertion_recipients",
 }
 
 

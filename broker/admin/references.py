@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from broker.admin import provider_rules
+from broker.admin import provider_rules, trusted_references
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.estate.model import ANY_TENANT, Edge, Resource
 from broker.identity.clients.model import Client, Registered
@@ -26,6 +26,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
     for provider in after.providers.values():
         path = wanted.path(("idp", provider.id))
         yield from provider_rules.fits(path, provider, before.providers.get(provider.id), tenants)
+    yield from trusted_references.check(after, wanted, before)
     for user in users.values():
         path = wanted.path(("user", user.id))
         if user.id in clients:

@@ -9,6 +9,7 @@ from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
 from broker.identity.clients.clients import Clients
 from broker.identity.federation.providers import Providers
+from broker.identity.federation.trusted.issuers import Issuers
 from broker.identity.tenants.tenants import Tenants
 from broker.identity.users.model import User
 from broker.identity.users.people import People
@@ -32,6 +33,7 @@ class Rooms:
     changes: Changes
     claims: Claims
     providers: Providers
+    issuers: Issuers
     prepare_keys: Callable[[Transaction], None]
     refresh: Callable[[], object]
     judge: Callable[[str, User], None]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from broker.admin import authentication, provider_rules
+from broker.admin import authentication, provider_rules, trusted_rules
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -71,6 +71,7 @@ def _check(file: EstateFile) -> Iterator[Problem]:
         yield from _identifier(f"identity_providers[{i}].id", provider.id)
         yield from _name(f"identity_providers[{i}].name", provider.name)
         yield from provider_rules.check(f"identity_providers[{i}]", provider)
+    yield from trusted_rules.check(file)
     for i, user in enumerate(file.users):
         yield from _user(f"users[{i}]", user)
     for i, client in enumerate(file.clients):

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import moments, provider_entry
+from broker.admin import moments, provider_entry, trusted_entry
 from broker.admin.model import Held, key_of
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants.model import Tenant, Trust
 from broker.identity.users.model import User
 from broker.protocol import certificate_subject
@@ -31,6 +32,9 @@ _PUSHED_ONLY = "require_pushed_authorization_requests"
 _SAID: Mapping[str, tuple[str, ...]] = {
     "tenant": (),
     "idp": (),
+    "issuer": (),
+    "workload": ("claims",),
+    "recipient": ("resources", "clients"),
     "user": (),
     "client": ("scopes", "resources", "grant_types"),
     "resource": ("tenants",),
@@ -53,6 +57,8 @@ def full(held: Held) -> Shape:
             }
         case Provider():
             return provider_entry.full(held)
+        case TrustedIssuer() | Workload() | Recipient():
+            return trusted_entry.full(held)
         case User():
             memberships = [
                 {"id": item.tenant, "roles": list(item.roles), "attributes": item.attributes}
@@ -73,6 +79,8 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
     match held:
         case Provider():
             shape = provider_entry.brief(held)
+        case TrustedIssuer() | Workload() | Recipient():
+            shape = trusted_entry.brief(held)
         case Resource():
             _brief_resource(held, shape, own_client)
         case User():

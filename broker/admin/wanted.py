@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import provider_entry
+from broker.admin import provider_entry, trusted_entry
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -48,6 +48,8 @@ def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], 
         keep(provider_entry.noun(provider), f"identity_providers[{i}]")
         if (secret := secret_of(provider)) is not None:
             provider_secrets[provider.id] = secret
+    for i, issuer in enumerate(file.trusted_issuers):
+        keep(trusted_entry.issuer(issuer), f"trusted_issuers[{i}]")
     for i, person in enumerate(file.users):
         keep(_user(person), f"users[{i}]")
         if person.password is not None:
@@ -55,6 +57,10 @@ def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], 
     for i, client in enumerate(file.clients):
         keep(_client(client), f"clients[{i}]")
         keep_secret(client)
+    for i, workload in enumerate(file.workloads):
+        keep(trusted_entry.workload(workload), f"workloads[{i}]")
+    for i, recipient in enumerate(file.assertion_recipients):
+        keep(trusted_entry.recipient(recipient), f"assertion_recipients[{i}]")
     for i, resource in enumerate(file.resources):
         keep(_resource(resource), f"resources[{i}]")
         if resource.client is not None:

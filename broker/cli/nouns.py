@@ -19,9 +19,12 @@ from broker.estate.model import Edge
 _COLUMNS = {
     "tenant": ("id", "name", "root_door"),
     "idp": ("id", "name", "issuer", "tenant", "accounts"),
+    "issuer": ("id", "issuer", "tenants", "trusted_for"),
     "user": ("id", "name", "email", "tenants"),
     "client": ("client_id", "name", "type", "tenant", "grant_types", "registered"),
+    "workload": ("id", "issuer", "client_id", "claims"),
     "resource": ("id", "kind", "uri", "tenants", "stage"),
+    "recipient": ("id", "issuer", "tenants", "clients"),
     "edge": ("from", "to", "scopes", "consent", "purpose", "expires", "created", "created_by"),
 }
 

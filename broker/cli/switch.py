@@ -12,12 +12,12 @@ from broker.denials.model import EVERYTHING_ID, Kind, Target
 from broker.identity.federation.trusted.rules import SEPARATOR
 
 KIND = click.Choice([kind.value for kind in Kind])
-_ESTATE = (Kind.TENANT, Kind.USER, Kind.CLIENT, Kind.RESOURCE, Kind.EDGE)
+_ESTATE = (Kind.TENANT, Kind.USER, Kind.CLIENT, Kind.RESOURCE, Kind.EDGE, Kind.ISSUER)
 
 
 @click.group("switch")
 def switch() -> None:
-    """What is off: a tenant, user, client, grant, resource, edge, transaction, token or everything."""
+    """What is off: a tenant, user, client, grant, resource, edge, issuer, transaction, token or everything."""
 
 
 @switch.command("list")

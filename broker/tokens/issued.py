@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from broker.audit.model import Fact
 from broker.protocol import details
 from broker.protocol import scope as scope_rules
-from broker.tokens.mint.access import Minted
-from broker.tokens.model import Authority
+from broker.tokens.model import Authority, Minted
 
 
 @dataclass(frozen=True, slots=True)

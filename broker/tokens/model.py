@@ -133,6 +133,14 @@ class Authority:
     evidence: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Minted:
+    token: str
+    jti: str
+    scopes: tuple[str, ...]
+    expires_in: int
+
+
 class GrantType(Protocol):
     """One grant type. `verify` costs no database; `redeem` spends what was handed over, inside the transaction."""
 

@@ -30,8 +30,7 @@ from broker.tokens import issued, live, step_up, strangers
 from broker.tokens.families import Families
 from broker.tokens.issued import Issued
 from broker.tokens.mint import access, id_jag, identity
-from broker.tokens.mint.access import Minted
-from broker.tokens.model import Authority, GrantType, TokenRequest
+from broker.tokens.model import Authority, GrantType, Minted, TokenRequest
 
 
 class Pipeline:

@@ -11,6 +11,7 @@ from broker.authorization.hints import Hints
 from broker.authorization.model import Grant
 from broker.denials import live as denials
 from broker.denials.model import Kind, Target
+from broker.identity.federation.trusted import rules
 from broker.identity.federation.trusted.issuers import Issuers
 from broker.identity.federation.trusted.model import Bearer, Place, Recipient
 from broker.identity.sessions.sessions import Sessions
@@ -123,6 +124,8 @@ class ToIdJag:
                 Reason.RESOURCE_REPEATED if named else Reason.RESOURCE_MISSING,
             )
         door = request.door
+        if rules.ours(named[0], request.estate.doors):
+            raise _unknown_recipient()
         for recipient in self._issuers.known().recipients.values():
             bearer = next((b for b in recipient.bearers if b.client_id == request.client.client_id), None)
             here = recipient.tenant in (None, door.tenant) and any(

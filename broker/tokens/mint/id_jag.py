@@ -5,8 +5,7 @@ from broker.protocol import scope as scope_rules
 from broker.protocol.names import DEFAULT_ALGORITHM, TYP_ID_JAG
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
-from broker.tokens.mint.access import Minted
-from broker.tokens.model import Authority, Vouching
+from broker.tokens.model import Authority, Minted, Vouching
 
 
 def mint(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from broker.identity.federation.trusted.model import TrustedIssuer, Use, Workload
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Door
+from broker.protocol import resource as resource_uri
 
 SEPARATOR = "#"
 """Between an issuer and its own tenant, or its subject: no issuer has one."""
@@ -20,13 +21,24 @@ def served(entry: TrustedIssuer, door: Door, doors: Doors) -> list[str]:
 def trusted(
     issuers: Iterable[TrustedIssuer], issuer: object, use: Use, door: Door, doors: Doors
 ) -> TrustedIssuer | None:
-    """The entry by which this issuer, to the letter, is believed at this door: the tenant's own before the server's."""
+    """The entry by which this issuer, to the letter, is believed at this door: the tenant's own before the server's.
+
+    Our own doors never are: nobody gets in here by what they got out of here.
+    """
+    if isinstance(issuer, str) and ours(issuer, doors):
+        return None
     found = [
         entry
         for entry in issuers
         if entry.issuer == issuer and use in entry.uses and served(entry, door, doors)
     ]
     return next((entry for entry in found if entry.tenant is not None), found[0] if found else None)
+
+
+def ours(issuer: str, doors: Doors) -> bool:
+    """Whether an issuer is a door of this server, or looks like one."""
+    root, named = resource_uri.folded(doors.root.issuer), resource_uri.folded(issuer)
+    return named == root or named.startswith(f"{root}/")
 
 
 def subject(claims: Mapping[str, object]) -> tuple[str, str]:
