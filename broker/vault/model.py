@@ -58,6 +58,11 @@ class Revocation:
     good: tuple[int, ...] = (200, 204)
     takes: tuple[str, ...] = ("refresh", "access")
 
+    def of(self, tokens: Tokens, *, access_only: bool = False) -> list[tuple[str, str]]:
+        """(kind, token) of those that the provider takes, in this order."""
+        named = {"access": tokens.access, "refresh": None if access_only else tokens.refresh}
+        return [(kind, token) for kind in self.takes if (token := named[kind])]
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:

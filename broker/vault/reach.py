@@ -46,6 +46,11 @@ def at(estate: Estate, resource_id: str, tenant: str) -> Reach | None:
     return of(resource) if resource is not None and resource.serves(tenant) else None
 
 
+def without_always(aim: Reach, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Of what a provider gave, that which is anybody's business: not what every visit asks for."""
+    return tuple(name for name in scopes if name not in aim.provider.always)
+
+
 def usable(url: str) -> bool:
     """RFC 9700 section 2.6: an address that a browser may be sent to, and that egress may ask; nothing but https."""
     if not (url.isascii() and url.isprintable() and " " not in url and len(url) <= LONGEST_URL):

@@ -16,11 +16,12 @@ from broker.audit.record import Recorder
 from broker.estate.estate import Estate
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
-from broker.runtime.database import Transaction, Unavailable as DatabaseUnavailable
+from broker.runtime.database import Transaction
+from broker.runtime.database import Unavailable as DatabaseUnavailable
 from broker.runtime.world import World
 from broker.vault import reach, store
 from broker.vault.credentials.credentials import Credentials
-from broker.vault.model import Connection, Reach, Sealed, State, Tokens
+from broker.vault.model import Connection, Sealed, State, Tokens
 from broker.vault.sealing import Sealing
 from broker.vault.upstream import Over, Unavailable, Upstream
 from keys.sealed import SealError
@@ -28,7 +29,7 @@ from keys.sealed import SealError
 LEASE = 30.0
 """Seconds for which nobody else asks the provider: longer than egress waits for any answer."""
 _STEP, _STEPS = 0.1, 200
-_AT_ONCE = 16
+_AT_ONCE, _MOST_WAITING = 16, 64
 _COMMITS = 3
 _PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
@@ -52,6 +53,7 @@ class Refreshing:
         self._lock = threading.Lock()
         self._under_way: dict[tuple[str, int], Future[None]] = {}
         self._asking = threading.BoundedSemaphore(_AT_ONCE)
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
     def refresh(self, connection: Connection, origin: Origin | None) -> None:
         """Return once another version is there, or the connection is none any more. OAuthError: not now.
@@ -65,10 +67,15 @@ class Refreshing:
                 mine: Future[None] = Future()
                 self._under_way[key] = mine
         if waited_for is not None:
-            waited_for.result()
+            self._told(waited_for)
             return
         try:
-            self._in_turn(connection, origin)
+            if not self._asking.acquire(blocking=False):
+                raise _away("too many requests are under way", _STEP)
+            try:
+                self._in_turn(connection, origin)
+            finally:
+                self._asking.release()
         except BaseException as error:
             mine.set_exception(error)
             raise
@@ -77,6 +84,17 @@ class Refreshing:
         finally:
             with self._lock:
                 del self._under_way[key]
+
+    def _told(self, waited_for: Future[None]) -> None:
+        """What the one who asks comes to; so many wait for it, and no more hold a thread."""
+        if not self._waiting.acquire(blocking=False):
+            raise _away("too many wait for it", _STEP)
+        try:
+            waited_for.result()
+        except OAuthError as error:
+            raise _away(error.detail, error.retry_after or 0) from None
+        finally:
+            self._waiting.release()
 
     def _in_turn(self, connection: Connection, origin: Origin | None) -> None:
         """Ask the provider, or see what another process comes to that does."""
@@ -138,12 +156,10 @@ class Refreshing:
             raise Unavailable("what is sealed cannot be opened") from None
         if tokens.refresh is None:
             raise Over("there is no refresh token")
-        if not self._asking.acquire(blocking=False):
-            raise Unavailable("too many requests are under way")
-        try:
-            return _successor(self._upstream.refresh(aim, secret, tokens.refresh), tokens, aim)
-        finally:
-            self._asking.release()
+        new = self._upstream.refresh(aim, secret, tokens.refresh)
+        given = None if new.scopes is None else reach.without_always(aim, new.scopes)
+        # RFC 6749 section 6: without a new refresh token, the old one stays good
+        return replace(new, refresh=new.refresh or tokens.refresh, scopes=given)
 
     def _keep(self, connection: Connection, tokens: Tokens, origin: Origin | None) -> None:
         """In the place of the version that was refreshed. Somebody else's newer version stays."""
@@ -206,11 +222,6 @@ def _fact(name: str, connection: Connection, more: dict[str, object]) -> Fact:
         scope=connection.scopes,
         change={"connection": connection.id, **more},
     )
-
-
-def _successor(new: Tokens, old: Tokens, aim: Reach) -> Tokens:
-    """RFC 6749 section 6: without a new refresh token, the old one stays good; without a scope, it is the same."""
-    return replace(new, refresh=new.refresh or old.refresh)
 
 
 def _away(detail: str, pause: float) -> OAuthError:

@@ -74,7 +74,12 @@ _EVERY = (
 )
 _OTHERWISE = (
     select(connection_table)
-    .where(wall(connection_table), _c.data_key.is_not(None), _c.key_id != bindparam("now_id"))
+    .where(
+        wall(connection_table),
+        _c.data_key.is_not(None),
+        _c.key_id != bindparam("now_id"),
+        _c.id > bindparam("after"),
+    )
     .order_by(_c.id)
     .limit(bindparam("most", type_=Integer))
 )
@@ -191,13 +196,10 @@ def every(tx: Transaction, user_id: str | None = None) -> list[Connection]:
     return [_connection(row) for row in tx.execute(_EVERY, wall=tx.tenant, whose=user_id)]
 
 
-def otherwise_sealed(tx: Transaction, key_id: str, most: int) -> list[tuple[Connection, Sealed]]:
-    """Those whose data key is under another key-encryption key than this one."""
-    found = []
-    for row in tx.execute(_OTHERWISE, wall=tx.tenant, now_id=key_id, most=most):
-        if (sealed := _sealed(row)) is not None:
-            found.append((_connection(row), sealed))
-    return found
+def otherwise_sealed(tx: Transaction, key_id: str, after: str, most: int) -> list[tuple[str, str]]:
+    """(id, tenant) of those whose data key is under another key-encryption key, by id, behind the id `after`."""
+    rows = tx.execute(_OTHERWISE, wall=tx.tenant, now_id=key_id, after=after, most=most)
+    return [(row.id, row.tenant) for row in rows]
 
 
 def add(tx: Transaction, connection: Connection, sealed: Sealed) -> None:

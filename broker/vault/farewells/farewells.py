@@ -49,10 +49,7 @@ class Farewells:
         if aim is None or aim.revocation_endpoint is None:
             return False
         now = self._world.clock.now()
-        named = {"access": tokens.access, "refresh": None if access_only else tokens.refresh}
-        for kind in aim.provider.revocation.takes:
-            if not (token := named[kind]):
-                continue
+        for kind, token in aim.provider.revocation.of(tokens, access_only=access_only):
             identifier = self._world.entropy.identifier("bye", now)
             sealed = self._sealing.alone(token, _purpose(identifier, connection.tenant))
             ends = tokens.expires_at if kind == "access" else None
