@@ -270,6 +270,12 @@ CASES = [
     ("edges/0/lifetime", 3600, "edges[0].lifetime: a token lives 1 to 600 seconds"),
     ("edges/0/depth", 0, "edges[0].depth: a chain has 1 to 16 actors"),
     ("edges/0/consent", "nobody", "edges[0].consent: use one of 'user', 'admin'"),
+    ("edges/0/purpose", "", "edges[0].purpose: a purpose is 1 to 200 printable characters"),
+    ("edges/0/purpose", "a\nb", "edges[0].purpose: a purpose is 1 to 200 printable characters"),
+    ("edges/0/expires", "soon", "edges[0].expires: write a moment with its zone"),
+    ("edges/0/expires", "2027-01-31T00:00:00", "edges[0].expires: write a moment with its zone"),
+    ("edges/0/expires", 1800000000, "edges[0].expires: write a moment with its zone"),
+    ("edges/0/release", True, "edges[0].release: crm is no vault: there is nothing to release"),
     ("users/0/password", "short", "users[0].password: A password has at least 8 characters."),
 ]
 
