@@ -234,6 +234,9 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
         duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]
+        duties += [Duty("releases", _NOTICE_SECONDS, broker.vault.watch.run)]
+        duties += [Duty("farewells", _NOTICE_SECONDS, broker.vault.farewells.deliver)]
+        duties += [Duty("rewrap", _REWRAP_SECONDS, broker.vault.connections.rewrap)]
     world = broker.world
     holder = world.entropy.identifier("proc", world.clock.now())
     round_of_duties = Duties(world.database, world.clock, broker.metrics, holder, duties)

@@ -49,6 +49,7 @@ from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
 from broker.tokens.userinfo.tell import UserInfo
+from broker.vault.room import Room as VaultRoom
 from broker.web.manners import Manners
 
 
@@ -72,6 +73,7 @@ class Broker:
     sessions: Sessions
     providers: Providers
     federation: FederationRoom
+    vault: VaultRoom
     grants: Grants
     switches: Switches
     registration: Registration
@@ -122,6 +124,7 @@ class Broker:
         self.tidy()
         self.sweep()
         self.logout_notices.deliver()
+        self.vault.tend()
 
     def tidy(self) -> None:
         """What every process does for itself: record what it counted, forget what is over."""
@@ -141,6 +144,7 @@ class Broker:
             self.sessions.sweep(tx)
             self.signing_in.notices.sweep(tx)
             self.federation.visits.sweep(tx, now)
+            self.vault.sweep(tx, now)
             live.sweep(tx, now)
             self.registration.expire(tx)
             once.sweep(tx, now)

@@ -80,6 +80,7 @@ from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
 from broker.tokens.userinfo.tell import UserInfo
 from broker.tokens.verified import OwnTokens
+from broker.vault.room import furnished as furnished_vault
 from broker.web.certificate import Certificates
 from broker.web.cookie import Cookie
 from broker.web.csrf import Csrf
@@ -189,6 +190,17 @@ def compose(
         stamp=STAMP,
     )
     workloads = federation.trusted.workloads
+    vault = furnished_vault(
+        world,
+        recorder,
+        refusals,
+        egress,
+        people,
+        providers,
+        estate,
+        kek,
+        per_minute=settings.interactions_per_minute,
+    )
     grants = Grants(world, recorder)
     logout_notices = LogoutNotices(world, recorder, clients, grants, keys, egress)
     sessions.on_sign_out(logout_notices.queue)
@@ -249,6 +261,7 @@ def compose(
         families,
         keys,
         possession,
+        vault,
         (
             AuthorizationCode(world.entropy, grants, people),
             RefreshToken(world.entropy, grants, people, families),
@@ -323,6 +336,7 @@ def compose(
         sessions=sessions,
         providers=providers,
         federation=federation,
+        vault=vault,
         grants=grants,
         switches=Switches(world, recorder),
         registration=registration,

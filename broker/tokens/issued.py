@@ -26,8 +26,10 @@ def fact(authority: Authority, minted: Minted) -> Fact:
         change["vouched_by"] = authority.vouched_by
     if vouching is not None:
         change |= {"recipient": vouching.recipient, "at": vouching.resource}
+    if minted.released is not None:
+        change |= minted.released
     return Fact(
-        authority.fact,
+        authority.fact if minted.released is None else "token.released",
         tenant=authority.tenant,
         subject=authority.subject,
         client=authority.client.client_id,
@@ -44,10 +46,12 @@ def fact(authority: Authority, minted: Minted) -> Fact:
     )
 
 
-def _token_type(authority: Authority) -> str:
-    """RFC 8693 section 2.2.1: what is no access token has none."""
+def _token_type(authority: Authority, minted: Minted) -> str:
+    """RFC 8693 section 2.2.1: what is no access token has none; what a provider made is bound to nobody."""
     if authority.vouching is not None:
         return "N_A"
+    if minted.released is not None:
+        return "Bearer"
     return authority.confirmation.token_type if authority.confirmation else "Bearer"
 
 
@@ -57,8 +61,8 @@ def answer(
     about = authority.identity.scopes if authority.identity else ()
     members: dict[str, object] = {
         "access_token": minted.token,
-        "token_type": _token_type(authority),
-        "expires_in": minted.expires_in,
+        "token_type": _token_type(authority, minted),
+        **({} if minted.expires_in is None else {"expires_in": minted.expires_in}),
         "scope": scope_rules.render((*minted.scopes, *about)),
     }
     if authority.details:

@@ -135,10 +135,13 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Minted:
+    """`expires_in` None: nobody knows. `released`: it is a provider's own token, with what the evidence says of it."""
+
     token: str
     jti: str
     scopes: tuple[str, ...]
-    expires_in: int
+    expires_in: int | None
+    released: Mapping[str, object] | None = None
 
 
 class GrantType(Protocol):

@@ -29,8 +29,10 @@ from broker.runtime.world import World
 from broker.tokens import issued, live, step_up, strangers
 from broker.tokens.families import Families
 from broker.tokens.issued import Issued
-from broker.tokens.mint import access, id_jag, identity
+from broker.tokens.mint import access, id_jag, identity, release
 from broker.tokens.model import Authority, GrantType, Minted, TokenRequest
+from broker.vault.room import Room as Vault
+from broker.vault.use import Stale
 
 
 class Pipeline:
@@ -46,12 +48,13 @@ class Pipeline:
         families: Families,
         keys: DoorKeys,
         possession: Possession,
+        vault: Vault,
         grant_types: Iterable[GrantType],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._estate, self._authenticator, self._clients = estate, authenticator, clients
         self._grants, self._families, self._keys = grants, families, keys
-        self._possession = possession
+        self._possession, self._vault = possession, vault
         self.grant_types = {grant.name: grant for grant in grant_types}
 
     def issue(self, door: Door, attempt: Attempt, origin: Origin) -> Issued:
@@ -77,9 +80,7 @@ class Pipeline:
             )
             verified = grant.verify(request)
             self._keys.ready(door.issuer, client.id_token_alg or DEFAULT_ALGORITHM)
-            made = self._world.database.write(
-                lambda tx: self._mint(tx, grant, request, verified), door.tenant
-            )
+            made = self._made(door, grant, request, verified)
             failpoint("token.after_commit")
             note(grant_type=grant.name)
             return replace(made, dpop_nonce=self._possession.fresh_nonce(door, attempt))
@@ -105,7 +106,23 @@ class Pipeline:
         _registered_for(grant, client)
         return grant
 
-    def _mint(self, tx: Transaction, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
+    def _made(self, door: Door, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
+        """One transaction; and another, where a provider has to be asked for a newer token in between."""
+
+        def mint(*, patient: bool) -> Issued:
+            return self._world.database.write(
+                lambda tx: self._mint(tx, grant, request, verified, patient=patient), door.tenant
+            )
+
+        try:
+            return mint(patient=True)
+        except Stale as stale:
+            self._vault.refreshing.ahead(stale.connection, request.origin)
+        return mint(patient=False)
+
+    def _mint(
+        self, tx: Transaction, grant: GrantType, request: TokenRequest, verified: object, *, patient: bool
+    ) -> Issued:
         client = self._clients.within(tx, request.client.client_id)
         if client is None or client.proves != request.client.proves:
             raise OAuthError("invalid_client", "The client is not known any more.", Reason.CLIENT_UNKNOWN)
@@ -126,7 +143,7 @@ class Pipeline:
             request.now,
         )
         failpoint("token.after_live")
-        minted = self._minted(inside, authority, request.now)
+        minted = self._minted(inside, authority, request.now, patient=patient)
         failpoint("token.after_sign")
         about = authority.identity
         id_token = None
@@ -143,7 +160,10 @@ class Pipeline:
         failpoint("token.before_commit")
         return Issued(issued.answer(authority, minted, id_token, refresh))
 
-    def _minted(self, tx: Transaction, authority: Authority, now: float) -> Minted:
+    def _minted(self, tx: Transaction, authority: Authority, now: float, *, patient: bool) -> Minted:
+        if authority.resource.vault is not None:
+            later = self._world.clock.now()
+            return release.mint(tx, authority, self._vault, self._world.entropy, later, patient=patient)
         if authority.vouching is not None:
             return id_jag.mint(tx, authority, authority.vouching, self._keys, self._world.entropy, now)
         return access.mint(tx, authority, self._keys, self._world.entropy, now)

@@ -55,6 +55,14 @@ class Refreshing:
         self._asking = threading.BoundedSemaphore(_AT_ONCE)
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
+    def ahead(self, connection: Connection, origin: Origin | None) -> None:
+        """As `refresh`; while the access token of now lasts, it is no matter that there is no newer one."""
+        try:
+            self.refresh(connection, origin)
+        except OAuthError:
+            if connection.expires_at is None or connection.expires_at - self._world.clock.now() < 1.0:
+                raise
+
     def refresh(self, connection: Connection, origin: Origin | None) -> None:
         """Return once another version is there, or the connection is none any more. OAuthError: not now.
 

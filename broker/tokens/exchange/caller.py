@@ -68,12 +68,18 @@ def named(claim: object, names: Collection[tuple[str, str]], client_id: str) -> 
 def _edge(estate: Estate, caller: Resource, target: Resource, now: float) -> Edge:
     edge = estate.edge(caller.id, target.id, now)
     ended = edge is None and (caller.id, target.id) in estate.edges
-    given_out = edge is not None and (edge.release or target.kind is not ResourceKind.VAULT)
-    if edge is None or not given_out:
+    if edge is None:
         raise OAuthError(
             "invalid_target",
             "There is no edge to that resource.",
             Reason.EDGE_ENDED if ended else Reason.NO_EDGE,
+            detail=edge_id(caller.id, target.id),
+        )
+    if target.kind is ResourceKind.VAULT and not edge.release:
+        raise OAuthError(
+            "invalid_target",
+            "That edge releases no token of the system's provider.",
+            Reason.RELEASE_NOT_ALLOWED,
             detail=edge_id(caller.id, target.id),
         )
     return edge
