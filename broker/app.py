@@ -47,6 +47,7 @@ __all__ = [
 migrate = schema.migrate
 migrations_pending = schema.pending
 _TICK_SECONDS, _GAUGE_SECONDS, _NOTICE_SECONDS, _CLAIM_SECONDS = 1.0, 5.0, 2.0, 600.0
+_REWRAP_SECONDS = 600.0
 
 
 def create_app(broker: Broker) -> Flask:

@@ -153,6 +153,9 @@ class Apply:
             provider = wanted.holdings.providers[provider_id]
             if not self._rooms.providers.has_secret(tx, provider, secret):
                 renewed.add(("idp", provider_id))
+        for resource_id, secret in wanted.vault_secrets.items():
+            if not self._rooms.vault.credentials.has(tx, resource_id, secret):
+                renewed.add(("resource", resource_id))
         changes = planning.plan(wanted, current, removed, renewed)
         return changes, authority.claims_for(self._rooms, tx, changes, wanted, current, within)
 
@@ -201,6 +204,8 @@ class Apply:
                 return held.tenant
             case Resource():
                 rooms.changes.put_resource(tx, held)
+                if (secret := wanted.vault_secrets.get(held.id)) is not None:
+                    rooms.vault.credentials.set(tx, held.id, secret)
                 return held.tenants[0] if len(held.tenants) == 1 and not held.serves("*") else None
             case Edge():
                 rooms.changes.put_edge(tx, held, by)
@@ -212,6 +217,7 @@ class Apply:
         rooms = self._rooms
         match change.noun:
             case "tenant":
+                rooms.vault.connections.end_all(tx, "the tenant was removed", tenant=change.id)
                 rooms.tenants.remove(tx, change.id)
                 return change.id
             case "idp":
@@ -223,10 +229,13 @@ class Apply:
             case "recipient":
                 rooms.issuers.remove(tx, Recipient, change.id)
             case "user":
+                rooms.vault.connections.end_all(tx, "the user was removed", user_id=change.id)
                 rooms.people.remove(tx, change.id)
             case "client":
                 rooms.clients.remove(tx, change.id)
             case "resource":
+                rooms.vault.connections.end_all(tx, "the resource was removed", resource_id=change.id)
+                rooms.vault.credentials.set(tx, change.id, None)
                 rooms.changes.remove_resource(tx, change.id)
             case _:
                 source, _, target = change.id.partition("->")

@@ -11,6 +11,7 @@ from broker.admin import moments
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.provider_entry import ProviderEntry
 from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
+from broker.admin.vault_entry import VaultEntry
 
 _LATER = "this release does not have it: leave it out"
 _TEXTS = {
@@ -28,12 +29,6 @@ _TEXTS = {
 def _later(value: object) -> object:
     if value is not None:
         raise PydanticCustomError("later", _LATER)
-    return value
-
-
-def _kind(value: object) -> object:
-    if value == "vault":
-        raise PydanticCustomError("later", "this release has no vault: use mcp or downstream")
     return value
 
 
@@ -144,7 +139,7 @@ class ToolEntry(Entry):
 
 class ResourceEntry(Entry):
     id: str
-    kind: Annotated[Literal["mcp", "downstream"], BeforeValidator(_kind)]
+    kind: Literal["mcp", "downstream", "vault"]
     uri: str
     name: str | None = None
     tenants: Annotated[list[str], BeforeValidator(_tenants)]
@@ -157,8 +152,8 @@ class ResourceEntry(Entry):
     isolation: dict[str, object] = {}
     stage: Literal["baseline", "read_only", "reversible", "full"] = "full"
     publish: bool | None = None
-    provider: Later = None
-    vault: Later = None
+    provider: str | None = None
+    vault: VaultEntry | None = None
 
 
 class EdgeEntry(Entry):

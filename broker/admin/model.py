@@ -101,6 +101,7 @@ class Wanted:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     provider_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    vault_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     paths: Mapping[Key, str] = field(default_factory=dict)
     problems: tuple["Problem", ...] = ()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from broker.admin import provider_rules, trusted_references
+from broker.admin import provider_rules, trusted_references, vault_rules
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.estate.model import ANY_TENANT, Edge, Resource
 from broker.identity.clients.model import Client, Registered
@@ -48,6 +48,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
     for resource in resources.values():
         path = wanted.path(("resource", resource.id))
         yield from _resource(path, resource, tenants, clients, owners)
+        yield from vault_rules.stays(path, resource, before.resources.get(resource.id))
         uri = resource_uri.folded(resource.uri)
         if uri in uris and not _same_file(wanted, resource.id, uris[uri]):
             yield Problem(f"{path}.uri", f"{resource.uri} is the URI of resource {uris[uri]}")

@@ -15,6 +15,7 @@ from broker.identity.users.model import User
 from broker.identity.users.people import People
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
+from broker.vault.room import Room as Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Rooms:
     changes: Changes
     claims: Claims
     providers: Providers
+    vault: Vault
     issuers: Issuers
     prepare_keys: Callable[[Transaction], None]
     refresh: Callable[[], object]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from broker.admin import authentication, provider_rules, trusted_rules
+from broker.admin import authentication, provider_rules, trusted_rules, vault_rules
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -180,6 +180,7 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
     if resource.client is not None:
         yield from _credentials(f"{path}.client", resource.client, public=False)
     yield from _token(f"{path}.token", resource.token)
+    yield from vault_rules.check(path, resource)
     names = [scope.name for scope in resource.scopes]
     for i, scope in enumerate(resource.scopes):
         at = f"{path}.scopes[{i}]"

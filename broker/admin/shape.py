@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import moments, provider_entry, trusted_entry
+from broker.admin import moments, provider_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
@@ -174,6 +174,8 @@ def _resource(resource: Resource) -> Shape:
         "isolation": dict(resource.isolation),
         "stage": resource.stage.value,
         "publish": resource.publish,
+        "provider": resource.vault.provider if resource.vault else None,
+        "vault": vault_entry.full(resource.vault),
     }
 
 

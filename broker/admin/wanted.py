@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import provider_entry, trusted_entry
+from broker.admin import provider_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -17,6 +17,7 @@ from broker.admin.estate_file import (
 )
 from broker.admin.model import Held, Holdings, Key, Wanted, key_of
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.vault_entry import VaultEntry
 from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Stage, Tool
 from broker.identity.clients import keys
 from broker.identity.clients.model import Client, Registered, Subject
@@ -26,13 +27,16 @@ from broker.protocol import certificate_subject, redirect_uri
 from broker.protocol.names import CLIENT_SECRET_BASIC, NONE, TOKEN_EXCHANGE
 
 
-def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], str | None]) -> Wanted:
+def wanted(
+    file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry | VaultEntry], str | None]
+) -> Wanted:
     """What `file` asks for; `secret_of` looks a client's secret up, in the file or beside it."""
     held: dict[Key, Held] = {}
     paths: dict[Key, str] = {}
     secrets: dict[str, str] = {}
     passwords: dict[str, str] = {}
     provider_secrets: dict[str, str] = {}
+    vault_secrets: dict[str, str] = {}
 
     def keep(found: Held, path: str) -> None:
         key = key_of(found)
@@ -66,9 +70,11 @@ def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], 
         if resource.client is not None:
             keep(_own_client(resource, resource.client), f"resources[{i}].client")
             keep_secret(resource.client)
+        if resource.vault is not None and (secret := secret_of(resource.vault)) is not None:
+            vault_secrets[resource.id] = secret
     for i, edge in enumerate(file.edges):
         keep(_edge(edge), f"edges[{i}]")
-    return Wanted(Holdings(held), secrets, passwords, provider_secrets, paths)
+    return Wanted(Holdings(held), secrets, passwords, provider_secrets, vault_secrets, paths)
 
 
 def user_id(written: str) -> str:
@@ -208,6 +214,7 @@ def _resource(entry: ResourceEntry) -> Resource:
         publish=kind is ResourceKind.MCP if entry.publish is None else entry.publish,
         limits=dict(entry.limits),
         isolation=dict(entry.isolation),
+        vault=vault_entry.noun(entry.provider, entry.vault) if kind is ResourceKind.VAULT else None,
     )
 
 

@@ -151,6 +151,7 @@ def rooms_of(broker: app.Broker) -> Rooms:
         changes=broker.changes,
         claims=broker.claims,
         providers=broker.providers,
+        vault=broker.vault,
         issuers=broker.federation.trusted.issuers,
         prepare_keys=broker.prepare_keys,
         refresh=refresh,

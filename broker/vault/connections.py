@@ -72,11 +72,17 @@ class Connections:
         return self._world.database.write(unit)
 
     def end_all(
-        self, tx: Transaction, why: str, *, user_id: str | None = None, resource_id: str | None = None
+        self,
+        tx: Transaction,
+        why: str,
+        *,
+        user_id: str | None = None,
+        resource_id: str | None = None,
+        tenant: str | None = None,
     ) -> None:
-        """Within `tx`: every connection of a user, or at a resource, as when they are removed."""
+        """Within `tx`: every connection of a user, at a resource or in a tenant, as when they are removed."""
         for connection in store.every(tx, user_id):
-            if resource_id in (None, connection.resource_id):
+            if resource_id in (None, connection.resource_id) and tenant in (None, connection.tenant):
                 found = store.get(tx, connection.id)
                 if found is not None:
                     self._ending.end(tx, *found, why, None)

@@ -170,7 +170,7 @@ class Visits:
         user = self._people.within(tx, session.user_id)
         doors = self._estate().doors
         accepted = good_for(session.provider, tenant, self._providers.known(), doors.tenants)
-        if user is None or tenant not in user.tenants or not accepted:
+        if user is None or tenant not in user.tenants() or not accepted:
             raise NotConnected(Reason.NOT_A_MEMBER)
         targets = [
             Target(Kind.TENANT, tenant),
