@@ -37,6 +37,8 @@ def own(lab: Lab, token: str, **changes: object) -> str:
     return lab.signed({name: value for name, value in kept.items() if value is not None})
 
 
+@pytest.mark.requirement("RFC8693-02")
+@pytest.mark.requirement("RFC8693-03")
 @pytest.mark.attack("EXCH-01")
 @pytest.mark.parametrize(
     ("changes", "reason"),
@@ -61,6 +63,7 @@ def test_an_exchange_needs_its_token_and_each_token_its_type(
     assert lab.exchange(subject).status_code == 200
 
 
+@pytest.mark.requirement("RFC8693-05")
 @pytest.mark.attack("EXCH-03")
 @pytest.mark.parametrize(
     "kind", ["refresh token", "code", "introspection answer", "metadata", "id_token", "logout+jwt"]
@@ -87,6 +90,7 @@ def test_what_is_no_access_token_is_not_exchanged_as_one(lab: Lab, kind: str) ->
     assert lab.exchange(token, subject_token_type=JWT_TYPE).status_code == 200
 
 
+@pytest.mark.requirement("RFC8693-06")
 @pytest.mark.attack("EXCH-03")
 @pytest.mark.parametrize(
     "kind", [ID_TYPE, REFRESH_TYPE, "urn:ietf:params:oauth:token-type:saml2", "access_token"]
@@ -100,6 +104,8 @@ def test_an_access_token_is_not_exchanged_under_another_name(lab: Lab, kind: str
     assert lab.exchange(subject, requested_token_type=ACCESS_TOKEN).status_code == 200
 
 
+@pytest.mark.requirement("RFC8693-04")
+@pytest.mark.requirement("RFC8693-12")
 @pytest.mark.attack("EXCH-04")
 def test_a_subject_token_that_is_not_valid_gives_nothing_and_does_not_say_why(lab: Lab) -> None:
     good = access(lab)
@@ -165,6 +171,7 @@ def test_a_server_that_no_longer_serves_the_tenant_exchanges_nothing_of_it(lab: 
     lab.refused(lab.exchange(subject), 400, "invalid_request", "subject_token_foreign")
 
 
+@pytest.mark.requirement("RFC8693-07")
 @pytest.mark.attack("EXCH-08")
 @pytest.mark.parametrize(
     "targets",
@@ -193,6 +200,7 @@ def test_an_exchange_without_a_target_is_refused(lab: Lab, resource: str | None)
     assert claims(lab.exchange(subject).json["access_token"])["aud"] == CRM
 
 
+@pytest.mark.requirement("RFC8693-10")
 @pytest.mark.attack("EXCH-10")
 def test_the_scope_cannot_exceed_the_subjects(lab: Lab) -> None:
     reading, writing = access(lab), access(lab, "tickets:write")
@@ -245,6 +253,7 @@ def test_no_exchange_leaves_the_tenant(lab: Lab) -> None:
     assert lab.facts("exchange.granted")[-1]["tenant"] == "acme"
 
 
+@pytest.mark.requirement("RFC8693-13")
 @pytest.mark.attack("EXCH-15")
 def test_the_chain_of_actors_grows_and_keeps_everyone(lab: Lab) -> None:
     first = lab.exchange(access(lab), resource=NOTES).json["access_token"]
@@ -296,6 +305,7 @@ def test_an_endless_chain_is_refused_at_once(lab: Lab, links: int) -> None:
     assert lab.exchange(subject).status_code == 200
 
 
+@pytest.mark.requirement("RFC8693-15")
 @pytest.mark.attack("EXCH-17")
 def test_an_exchange_names_the_actor_by_itself(lab: Lab) -> None:
     before = claims(access(lab))
@@ -315,6 +325,7 @@ def test_an_exchange_names_the_actor_by_itself(lab: Lab) -> None:
     assert "act" not in claims(subject)
 
 
+@pytest.mark.requirement("RFC8693-16")
 @pytest.mark.attack("EXCH-19")
 def test_strangers_and_public_clients_cannot_exchange(lab: Lab) -> None:
     subject = access(lab)
@@ -463,6 +474,8 @@ def test_an_edge_does_not_work_backwards(lab: Lab) -> None:
     assert lab.exchange(subject, "notes-server").status_code == 200
 
 
+@pytest.mark.requirement("RFC8693-08")
+@pytest.mark.requirement("RFC8693-11")
 @pytest.mark.attack("EXCH-27")
 def test_the_answer_says_what_was_issued(lab: Lab) -> None:
     answer = lab.exchange(access(lab))

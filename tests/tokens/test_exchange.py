@@ -5,7 +5,21 @@ from dataclasses import replace
 import pytest
 
 from broker.estate.model import Edge, EdgeConsent, Impact, Scope, Stage, Tool
-from tests.lab import ACME, CRM, ISSUER, LEDGER, NOTES, START, TICKETS, Browser, Lab, Page, claims, header
+from tests.lab import (
+    ACME,
+    CRM,
+    EXCHANGE,
+    ISSUER,
+    LEDGER,
+    NOTES,
+    START,
+    TICKETS,
+    Browser,
+    Lab,
+    Page,
+    claims,
+    header,
+)
 
 
 def chain(token: str) -> list[str]:
@@ -45,6 +59,7 @@ def test_each_resource_gets_the_algorithm_that_is_its_own(lab: Lab) -> None:
     assert header(lab.exchange(first).json["access_token"])["alg"] == "ES256"
 
 
+@pytest.mark.requirement("RFC8693-17")
 def test_an_exchanged_token_never_outlives_its_parent(lab: Lab) -> None:
     first = lab.tokens()["access_token"]
     assert claims(first)["exp"] - lab.clock.time == 300
@@ -165,6 +180,13 @@ def test_an_edge_that_has_ended_is_not_part_of_what_a_person_is_asked(lab: Lab) 
     assert "Read the CRM" in lab.consent_page().get_data(as_text=True)
     lab.change(lambda tx: lab.broker.changes.put_edge(tx, ended))
     assert "Read the CRM" not in lab.consent_page().get_data(as_text=True)
+
+
+@pytest.mark.requirement("RFC8693-01")
+def test_exchange_is_advertised_at_every_door(lab: Lab) -> None:
+    for path in ("", "/t/acme"):
+        document = lab.get(f"/.well-known/oauth-authorization-server{path}").json
+        assert EXCHANGE in document["grant_types_supported"]
 
 
 def test_what_a_server_gets_for_another_is_told_and_may_be_another_mcp_server(lab: Lab) -> None:

@@ -256,7 +256,7 @@ def test_no_word_of_a_token_stands_for_an_edge(named: object) -> None:
     refused(Reason.NO_EDGE, may_act, request(), of, nowhere)
     refused(Reason.EDGE_ENDED, may_act, request(replace(EDGE, expires_at=START)), of)
     vault = replace(TARGET, kind=ResourceKind.VAULT)
-    refused(Reason.NO_EDGE, may_act, request(), of, vault)
+    refused(Reason.RELEASE_NOT_ALLOWED, may_act, request(), of, vault)
     assert may_act(request(replace(EDGE, release=True)), of, vault).release
 
 
