@@ -26,6 +26,7 @@ from broker.cli.serve import serve_command
 from broker.cli.session import session
 from broker.cli.switch import switch
 from broker.cli.tenant import resume, suspend
+from broker.cli.vault import vault
 from broker.cli.worker import worker
 
 
@@ -71,6 +72,7 @@ for _command in (
     key,
     invariants,
     session,
+    vault,
     grant,
     audit,
     perform,

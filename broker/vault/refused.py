@@ -11,6 +11,7 @@ _TEXTS = {
     Reason.RESOURCE_UNKNOWN: "There is no such system to connect.",
     Reason.PROVIDER_UNAVAILABLE: "That system's provider cannot be used at the moment.",
     Reason.PROVIDER_VISIT_UNKNOWN: "This connection was not begun in this browser by this person, or is done already.",
+    Reason.LOGIN_REQUIRED: "Sign in here first.",
     Reason.PROVIDER_MISMATCH: "The answer is not the provider's.",
     Reason.PROVIDER_REFUSED: "The provider did not connect the account.",
     Reason.PROVIDER_ANSWER_INVALID: "The provider's answer could not be used.",

@@ -98,10 +98,11 @@ class Visits:
         """Take the visit back, once, and keep what the provider gives. OAuthError, recorded."""
         tenant = door.tenant
         try:
+            if session is None:
+                raise NotConnected(Reason.LOGIN_REQUIRED)
             state = parameters.get("state")
-            user_id = session.user_id if session is not None else ""
-            visit = self._underway.take(door, resource_id, state, browser, user_id)
-            if visit is None or session is None or state is None:
+            visit = self._underway.take(door, resource_id, state, browser, session.user_id)
+            if visit is None or state is None:
                 raise NotConnected(Reason.PROVIDER_VISIT_UNKNOWN)
             tenant = visit.tenant
             aim = self._reached(door, tenant, resource_id, session)

@@ -13,8 +13,14 @@ client_table = Table(
 SERVER_WIDE = "this server's secret at a provider belongs to a resource, which can serve several tenants"
 
 _SECRET = select(client_table.c.secret).where(client_table.c.resource_id == bindparam("which"))
+_RESOURCES = select(client_table.c.resource_id).order_by(client_table.c.resource_id)
 _SET = insert(client_table)
 _FORGET = delete(client_table).where(client_table.c.resource_id == bindparam("which"))
+
+
+def resources(tx: Transaction) -> list[str]:
+    """The resources that have one."""
+    return list(tx.execute(_RESOURCES).scalars())
 
 
 def secret(tx: Transaction, resource_id: str) -> bytes | None:
