@@ -123,14 +123,13 @@ class Fact:
     change: dict[str, object] = field(default_factory=dict)
 
 
-_ENDS = ("token.revoked", "switch.thrown", "switch.lifted")
+_MAKINGS = ("token.issued", "exchange.granted", "id_jag.issued", "token.released")
 
 
 def made(members: Mapping[str, object]) -> str | None:
     """The hash of the token whose making a record tells; None for any other record."""
     hashed = members.get("jti_hash")
-    told = members.get("outcome") == Outcome.ALLOWED.value and members.get("fact") not in _ENDS
-    return hashed if told and isinstance(hashed, str) else None
+    return hashed if members.get("fact") in _MAKINGS and isinstance(hashed, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def test_columns_are_aligned() -> None:
 
 
 def test_the_tokens_of_a_story_stand_by_their_whole_hashes_in_order() -> None:
-    first = {"outcome": "allowed", "client": "desk-app", "resource": "tickets", "jti_hash": "a" * 64}
+    first = {"fact": "token.issued", "client": "desk-app", "resource": "tickets", "jti_hash": "a" * 64}
     revoked = {**EXCHANGE, "fact": "token.revoked"}
     lines = tokens([revoked, {"outcome": "allowed"}, first, EXCHANGE, revoked]).splitlines()
     assert [re.split("  +", line) for line in lines[1:]] == [
