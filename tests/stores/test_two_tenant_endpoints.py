@@ -635,6 +635,20 @@ WALKS = (
         _own_page("/account/apps/VALUE", "app VALUE"),
     ),
     Walk(
+        "/account/apps/<app_id>/tenant",
+        "GET",
+        "app",
+        Side.app_of_a_person,
+        _look("/account/apps/VALUE/tenant"),
+    ),
+    Walk(
+        "/account/apps/<app_id>/tenant",
+        "POST",
+        "app",
+        Side.app_of_a_person,
+        _own_page("/account/apps/VALUE/tenant", "tenant VALUE", "tenant"),
+    ),
+    Walk(
         "/account/sessions",
         "POST",
         "session",
@@ -669,6 +683,7 @@ WALKS = (
 # What even the caller's own value does not change: the answer is the same for everybody.
 SAME_FOR_ALL = {("/revoke", "refresh token"), ("/revoke", "access token"), ("/register", "client")}
 SAME_FOR_ALL |= {("/register", "origin"), ("/register/<client_id>", "origin")}
+SAME_FOR_ALL |= {("/account/apps/<app_id>/tenant", "app")}  # who is of one tenant has nothing to choose
 NAMED = {
     "/",
     "/healthz",
@@ -694,6 +709,7 @@ def normal(rule: str) -> str:
     return re.sub(r"^/static/\w+/", "/static/", found)
 
 
+@pytest.mark.attack("TENANT-01")
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: f"{walk.method} {walk.rule} {walk.name}")
 def test_what_is_anothers_is_answered_like_what_never_was(
     two: Two, walk: Walk, request: pytest.FixtureRequest
