@@ -334,3 +334,46 @@ def test_a_stage_withholds_scopes_at_the_target(lab: Lab) -> None:
     )
     assert lab.exchange(subject).json["scope"] == "crm:read"
     lab.refused(lab.exchange(subject, scope="crm:write"), 400, "invalid_scope", "scope_widened")
+
+
+def leaves(lab: Lab, user: str) -> None:
+    known = lab.broker.people.get(user)
+    assert known is not None
+    lab.change(lambda tx: lab.broker.people.put(tx, replace(known, memberships=())))
+
+
+ENDINGS = {
+    "user_off": lambda lab, _: lab.switch("user", "alice"),
+    "not_a_member": lambda lab, _: leaves(lab, "alice"),
+    "grant_off": lambda lab, token: lab.broker.grants.revoke(str(claims(token)["grant_id"]), "test"),
+    "session_over": lambda lab, _: sign_out(lab, "alice"),
+    "token_off": lambda lab, token: lab.switch("token", str(claims(token)["jti"])),
+    "actor_off": lambda lab, _: lab.switch("client", "no-refresh"),
+    "client_off": lambda lab, _: lab.switch("client", "tickets-server"),
+    "tenant_off": lambda lab, _: lab.switch("tenant", "acme"),
+    "edge_off": lambda lab, _: lab.switch("edge", "tickets->crm"),
+    "resource_off": lambda lab, _: lab.switch("resource", "crm"),
+    "everything_off": lambda lab, _: lab.switch("everything", "*"),
+}
+
+
+@pytest.mark.attack("EXCH-21")
+@pytest.mark.parametrize("reason", ENDINGS)
+def test_what_ends_while_an_exchange_is_under_way_is_seen_where_it_would_mint(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    subject = lab.tokens("no-refresh")["access_token"]
+    assert lab.exchange(subject).status_code == 200
+    grant_type = lab.broker.pipeline.grant_types[EXCHANGE]
+    verify = grant_type.verify
+
+    def meanwhile(request: object) -> object:
+        verified = verify(request)
+        ENDINGS[reason](lab, subject)
+        return verified
+
+    monkeypatch.setattr(grant_type, "verify", meanwhile)
+    answer = lab.exchange(subject)
+    assert answer.status_code in (400, 401) and "access_token" not in answer.json
+    assert lab.last("token.refused")["reason"] == reason
+    assert len(lab.facts("exchange.granted")) == 1

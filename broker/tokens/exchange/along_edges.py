@@ -122,7 +122,8 @@ class AlongEdges:
         grant = self._grants.within(inside, subject.token.grant_id or "")
         if grant is None:
             return Standing()
-        signed_out = grant.sid is not None and self._sessions.signed_out(inside, grant.sid)
+        asks = grant.sid is not None and not grant.offline
+        signed_out = asks and self._sessions.signed_out(inside, grant.sid or "")
         return Standing(None, grant, self._gone(inside, grant, now), signed_out)
 
     def _gone(self, inside: Transaction, grant: Grant, now: float) -> Reason | None:
