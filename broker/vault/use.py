@@ -22,7 +22,7 @@ _USED_EVERY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """An access token with what is true of it. `expires_at` None: its provider names no end."""
+    """An access token, what was granted with it, and its end; None where its provider names none."""
 
     connection: Connection
     token: str = field(repr=False)
@@ -101,7 +101,7 @@ class Use:
             ) from None
         if connection.used_at is None or now - connection.used_at >= _USED_EVERY:
             store.used(tx, connection.id, now, now - _USED_EVERY)
-        return Handed(connection, tokens.access, connection.holds, connection.expires_at)
+        return Handed(connection, tokens.access, connection.scopes, connection.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def mint(
             "connection": connection.id,
             "version": connection.version,
             "account": connection.account.id,
+            **({"wider": list(connection.wider)} if connection.wider else {}),
         },
     )
 
