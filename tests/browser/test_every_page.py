@@ -278,6 +278,18 @@ def test_allowing_for_one_of_two_organizations(
     page.get_by_role("radio", name="Globex Consulting").check()
     token = claims(redeemed(named_broker, callback, allow(page, callback))["access_token"])
     assert (token["sub"], token["tenant"]) == ("toni", "globex")
+    page.goto(authorize_url(named_broker.issuer, callback.uri))
+    expect(page.get_by_role("link", name="Choose another organization")).to_be_visible()
+    look("consent-organization-known")
+    page.goto(f"{named_broker.issuer}/account/apps")
+    page.get_by_role("link", name="Desk App").click()
+    page.get_by_role("link", name="Change the organization").click()
+    look("account-app-organization")
+    page.get_by_role("radio", name="Ask me the next time").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("you will be asked for which organization")).to_be_visible()
+    page.goto(authorize_url(named_broker.issuer, callback.uri))
+    expect(page.get_by_role("radio", name="Acme Corporation")).not_to_be_checked()
 
 
 def test_going_back_to_the_app_by_a_form(
