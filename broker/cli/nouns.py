@@ -17,7 +17,7 @@ from broker.cli.output import moment, one, output, rows
 from broker.estate.model import Edge
 
 _COLUMNS = {
-    "tenant": ("id", "name", "root_door"),
+    "tenant": ("id", "name", "root_door", "suspended"),
     "idp": ("id", "name", "issuer", "tenant", "accounts"),
     "issuer": ("id", "issuer", "tenants", "trusted_for"),
     "user": ("id", "name", "email", "tenants"),
@@ -53,7 +53,10 @@ def noun_group(noun: str) -> click.Group:
     def list_command(data: Path | None, database: str | None, output: str) -> None:
         with opened(Place(data, database)) as broker:
             holdings = apply_of(broker).holdings()
+            off = {(denial.kind.value, denial.id) for denial in broker.switches.list()}
         found = [_row(key, holdings) for key in sorted(holdings.held) if key[0] == noun]
+        if noun == "tenant":
+            found = [{**row, "suspended": (noun, str(row["id"])) in off} for row in found]
         rows(found, _COLUMNS[noun], output)
 
     @group.command("get", help=f"One {noun}, in the shape of the estate file.")

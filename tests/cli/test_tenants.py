@@ -17,10 +17,11 @@ scopes: [{name: "m:read"}]
 
 def test_a_tenant_is_suspended_and_goes_on(run, told, applied) -> None:
     assert told("tenant", "suspend", "acme", "--why", "unpaid") == {"tenant": "acme", "suspended": True}
+    assert told("tenant", "list")[0]["suspended"] is True
     [thrown] = told("switch", "list")
     assert (thrown["kind"], thrown["id"], thrown["why"]) == ("tenant", "acme", "unpaid")
     assert told("tenant", "resume", "acme", "--why", "paid") == {"tenant": "acme", "suspended": False}
-    assert told("switch", "list") == []
+    assert told("switch", "list") == [] and not told("tenant", "list")[0]["suspended"]
     assert "not suspended" in run("tenant", "resume", "acme", "--why", "again", code=3).stderr
     assert "no tenant nowhere" in run("tenant", "suspend", "nowhere", "--why", "x", code=3).stderr
 
