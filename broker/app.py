@@ -9,6 +9,8 @@ from flask import Flask, Response, abort, request
 
 from broker import schema
 from broker.account import http as account_http
+from broker.account.connections import http as connections_http
+from broker.account.connections.mine import Mine
 from broker.account.face import Face
 from broker.account.methods import http as methods_http
 from broker.authorization import http as authorization_http
@@ -159,10 +161,16 @@ def create_app(broker: Broker) -> Flask:
         )
     )
     face = Face(broker.visitors, broker.estate, broker.manners, doorway)
+    mine = Mine(broker.vault.connections, broker.estate, broker.providers.known)
     app.register_blueprint(
         account_http.blueprint(
-            account_http.Account(face, broker.apps, broker.sessions, broker.signing_in, broker.federation)
+            account_http.Account(
+                face, broker.apps, mine, broker.sessions, broker.signing_in, broker.federation
+            )
         )
+    )
+    app.register_blueprint(
+        connections_http.blueprint(connections_http.Connecting(face, mine, broker.vault, broker.world.clock))
     )
     app.register_blueprint(
         methods_http.blueprint(methods_http.Methods(face, broker.signing_in, broker.federation))

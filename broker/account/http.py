@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from broker.account import views
 from broker.account.apps import Apps
+from broker.account.connections.mine import Mine
 from broker.account.face import Face, Visit, gone, named_page
 from broker.account.methods import views as method_views
 from broker.identity.federation.room import Room as Federation
@@ -22,6 +23,7 @@ class Account:
 
     face: Face
     apps: Apps
+    mine: Mine
     sessions: Sessions
     signing_in: SigningIn
     federation: Federation
@@ -41,7 +43,9 @@ def blueprint(behind: Account) -> Blueprint:
         if whole(visit.visitor.session.provider):
             factors, _ = behind.signing_in.ways_in.of(user.id)
             ways = method_views.ways(factors, len(behind.federation.links.of(user.id)), lang)
-        return respond.page(views.overview(around, tenants, apps, 0, seen(visit.visitor.session), ways))
+        connected = behind.mine.connected(visit.door, visit.visitor)
+        here = seen(visit.visitor.session)
+        return respond.page(views.overview(around, tenants, apps, connected, here, ways))
 
     @face.signed_in("apps")
     def apps(visit: Visit) -> Response:

@@ -54,6 +54,8 @@ _CONNECTING: dict[Reason, pages.Problem] = {
     Reason.EVERYTHING_OFF: "connection_off",
     Reason.TENANT_OFF: "connection_off",
     Reason.RESOURCE_OFF: "connection_off",
+    Reason.RESOURCE_UNKNOWN: "connection_off",
+    Reason.CONNECTION_UNREADABLE: "connection_down",
 }
 """Where a refusal means something else for who connects an account than for who signs in."""
 _KINDS: dict[int, pages.Problem] = {404: "not_found", 405: "not_found", 413: "malformed", 503: "unavailable"}

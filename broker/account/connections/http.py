@@ -11,6 +11,7 @@ from broker.account.connections.wish import Wish
 from broker.account.face import Face, Visit, gone
 from broker.account.views import Sending
 from broker.authorization.login.way import Way
+from broker.estate import rules
 from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError
 from broker.runtime.clock import Clock
@@ -62,12 +63,11 @@ def blueprint(behind: Connecting) -> Blueprint:
         face.check(visit, about(place))
         if visit.form.require("do") == "disconnect":
             return disconnected(visit, place)
-        chosen = [
-            name for name in visit.form.all("scope") if place.resource and name in place.resource.scope_names
-        ]
         if place.resource is None:
             return gone()
-        if not chosen and place.resource.scopes:
+        offered = rules.offered(place.resource)
+        chosen = [name for name in visit.form.all("scope") if name in offered]
+        if offered and not chosen:
             return shown(visit, place, (), error=True)
         visitor = visit.visitor
         try:

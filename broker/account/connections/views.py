@@ -5,6 +5,7 @@ from urllib.parse import quote, urlencode
 
 from broker.account.connections.mine import Place
 from broker.account.views import Around, Sending
+from broker.estate import rules
 from broker.estate.estate import Estate
 from broker.estate.model import Edge, Resource
 from broker.protocol import redirect_uri
@@ -82,11 +83,11 @@ def wanted(place: Place, asked: Collection[str]) -> list[str]:
 
     No more than that: what the other system gives cannot be narrowed for a server that may have less.
     """
-    names = place.resource.scope_names if place.resource else ()
+    names = rules.offered(place.resource) if place.resource else ()
     held = place.connection.scopes if place.connection else ()
-    usual = [scope.name for scope in place.resource.scopes if scope.default] if place.resource else []
+    usual = rules.defaults(place.resource) if place.resource else ()
     found = ([name for name in names if name in one] for one in (asked, held, usual))
-    return next((ticked for ticked in found if ticked), list(names))
+    return next((ticked for ticked in found if ticked), [])
 
 
 def host(resource: Resource | None) -> str:
@@ -137,6 +138,7 @@ def _choices(
     return tuple(
         ChoiceLine(scope.name, scope.description or scope.name, scope.name in ticked, scope.name in held)
         for scope in (resource.scopes if resource else ())
+        if resource and scope.name in rules.offered(resource)
     )
 
 
