@@ -32,7 +32,7 @@ from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
 from broker.tokens import store as tokens
 from tests.house.test_stores import wall_column
-from tests.stores import vouched
+from tests.stores import vaulted, vouched
 from tests.stores.samples import (
     CHALLENGE,
     DOOR,
@@ -96,6 +96,7 @@ def seed(tx: Transaction) -> None:
         m = mark(owner)
         tenants.put(tx, Tenant(owner, f"name {m}"))
         users.put(tx, User(f"user-{m}", m, None, (Membership(owner, (m,)),)))
+        vaulted.seed(tx, m, owner)
         clients.put(tx, replace(client(m, owner, unused_until=LATER), fingerprint=f"print {m}"))
         clients.hand_over(tx, f"client-{m}", f"held {m}")
         clients.set_secrets(tx, f"client-{m}", owner, [Secret(f"secret {m}", None)])
@@ -360,6 +361,9 @@ def _cases() -> Iterator[Case]:
     )
     yield case(denials.off, lambda tx, o: denials.off(tx, [off(o)], NOW))
     yield case(denials.stands, lambda tx, o: denials.stands(tx, off(o), NOW, final=False))
+    yield case(denials.all_off, lambda tx, o: denials.all_off(tx, [off(o)], NOW))
+    for function, call, adds in vaulted.cases(mark):
+        yield case(function, call, adds=adds)
     yield case(denials.lift, lambda tx, o: denials.lift(tx, off(o), NOW))
     yield case(denials.sweep, lambda tx, o: denials.sweep(tx, LATER))
     yield case(denials.in_force, lambda tx, o: denials.in_force(tx, NOW))
