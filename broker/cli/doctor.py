@@ -15,6 +15,7 @@ from broker.admin import knobs, lint, provider_doctor
 from broker.admin.doctor import FileFacts, Finding, Level, fail, warn
 from broker.audit import trace as evidence
 from broker.audit.model import Outcome
+from broker.cli import trusted
 from broker.cli.local import Failed, Place, Unhealthy, local, settings_for, sqlite_file
 from broker.cli.output import JSON, output, text
 from broker.cli.safety import unsafe
@@ -206,6 +207,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     if kek is not None:
         found += _keys(settings, database, kek, estate, after)
         found += _providers(settings, world, kek, estate)
+    found += trusted.findings(settings, world, estate)
     found += lint.estate(estate, known_clients, settings.key_retire_after, world.clock.now())
     found += lint.credentials(without_password, secretless)
     found += lint.certificates(

@@ -45,7 +45,7 @@ class JwtBearer:
         if request.client.method != WORKLOAD_JWT or request.vouched_by is None:
             raise invalid_grant(NotTrusted(Reason.ASSERTION_INVALID, "typ"))
         try:
-            vouched, client_id = self._workloads.believed(assertion, request.door, request.now)
+            vouched, client_id = self._workloads.believed(assertion, request.door, request.now, grant=True)
         except NotTrusted as error:
             raise invalid_grant(error) from None
         work = own_work.asked(request)

@@ -49,7 +49,9 @@ class Workloads:
 
     def proves(self, credential: str, candidate: Candidate) -> Proven | Unproven:
         try:
-            vouched, client_id = self.believed(credential, candidate.door, candidate.now)
+            vouched, client_id = self.believed(
+                credential, candidate.door, candidate.now, grant=_is_grant(candidate.attempt)
+            )
         except NotTrusted as error:
             refusal = invalid_grant(error) if _is_grant(candidate.attempt) else None
             return Unproven(error.reason, error.detail, error.passing, refusal)
@@ -60,10 +62,16 @@ class Workloads:
         spends = () if vouched.entry.reusable else (vouched.once(again),)
         return Proven(spends, vouched.entry.id)
 
-    def believed(self, token: str, door: Door, now: float) -> tuple[Vouched, str]:
-        """What the token says, and the one client that it is; NotTrusted."""
-        audiences = (door.issuer, door.url("/token"))
+    def believed(self, token: str, door: Door, now: float, *, grant: bool) -> tuple[Vouched, str]:
+        """What the token says, and the one client that it is; NotTrusted.
+
+        As a `grant` it may be for the token endpoint too (SEP-1933); as a client assertion it is for the issuer, and
+        says so in one text (RFC 10070).
+        """
+        audiences = (door.issuer, door.url("/token")) if grant else (door.issuer,)
         vouched = self._trusted.believed(token, Use.WORKLOAD, door, types=TYPES, audiences=audiences, now=now)
+        if not grant and not isinstance(vouched.claims["aud"], str):
+            raise NotTrusted(Reason.ASSERTION_FOREIGN, f"issuer {vouched.entry.id}: aud")
         client_id = self._of(vouched.entry, vouched.claims)
         if client_id is None:
             raise NotTrusted(Reason.WORKLOAD_UNKNOWN, f"issuer {vouched.entry.id}")
