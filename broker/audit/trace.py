@@ -1,6 +1,7 @@
 """Read the evidence: records by what they say, and the whole chain that any one id belongs to."""
 
 import json
+from collections.abc import Mapping
 
 from broker.audit import store
 from broker.audit.model import Record, made
@@ -52,41 +53,50 @@ def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Re
 
 
 def _after_parents(story: list[store.Stored]) -> list[store.Stored]:
-    """A token's record stands behind that of the token it was made from, whatever the clocks of two processes said."""
+    """What was made from a token stands behind its making, whatever the clocks of two processes said."""
     bodies = [_body(row) for row in story]
-    minted: dict[object, int] = {}
-    for number, body in enumerate(bodies):
-        if (token := made(body)) is not None:
-            minted.setdefault(token, number)
-    order: dict[int, None] = {}
+    coming = {token for body in bodies if (token := made(body)) is not None}
+    waiting: dict[object, list[int]] = {}
+    order: list[int] = []
 
     def tell(number: int) -> None:
-        before: list[int] = []
-        at: int | None = number
-        while at is not None and at not in order and at not in before:
-            before.append(at)
-            at = minted.get(bodies[at].get("parent_jti_hash"))
-        order.update(dict.fromkeys(reversed(before)))
+        parent = bodies[number].get("parent_jti_hash")
+        if parent in coming:
+            waiting.setdefault(parent, []).append(number)
+            return
+        order.append(number)
+        token = made(bodies[number])
+        if token in coming:
+            coming.discard(token)
+            for child in waiting.pop(token, []):
+                tell(child)
 
     for number in range(len(story)):
         tell(number)
-    return [story[number] for number in order]
+    stuck = [number for children in waiting.values() for number in children]
+    return [story[number] for number in [*order, *stuck]]
 
 
 def _beginnings(tx: Transaction, story: list[store.Stored]) -> list[store.Stored]:
-    """How it came to this: the client's own registration and the sign-in that the consent was given in."""
+    """How it came to this: the client's own registration, the consent (a remembered one too) and its sign-in."""
     told = {_body(row)["id"] for row in story}
-    consents = [_record(row).members for row in story if _body(row)["fact"] == "consent.granted"]
-    found: list[store.Stored] = []
+    remembered = {str(consent) for row in story if (consent := _change(_body(row)).get("consent"))}
+    earlier = store.chain(tx, [], [], sorted(remembered), []) if remembered else []
+    found = [row for row in earlier if _body(row)["fact"] == "consent.granted"]
+    consents = [_record(row).members for row in (*story, *found) if _body(row)["fact"] == "consent.granted"]
     for consent in consents:
         found += store.find(tx, fact="client.registered", client=str(consent.get("client")))
-        change = consent.get("change")
-        session = change.get("session") if isinstance(change, dict) else None
+        session = _change(consent).get("session")
         for row in store.find(tx, fact="session.started", subject=str(consent.get("subject"))):
             if _body(row).get("change") == {"session": session}:
                 found.append(row)
     unique = {str(_body(row)["id"]): row for row in found if _body(row)["id"] not in told}
     return [unique[identifier] for identifier in sorted(unique)]
+
+
+def _change(members: Mapping[str, object]) -> Mapping[str, object]:
+    change = members.get("change")
+    return change if isinstance(change, dict) else {}
 
 
 def _body(row: store.Stored) -> dict[str, object]:

@@ -4,7 +4,8 @@ A refusal says one thing to the client (`error`, `description`) and another to t
 (`reason` from a closed list, `detail`). Internal faults are never refusals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -219,11 +220,23 @@ class Consequence:
     tenant: str
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """The token of ours with which something was asked for: its story leads to the refusal."""
+
+    tenant: str
+    subject: str
+    jti: str
+    txn: str | None
+    grant_id: str | None
+
+
 class OAuthError(Exception):
     """A refusal. `description` is shown to the client; `detail` goes to the log and the evidence only.
 
     `redirectable` is false while neither client nor redirect URI is trusted (RFC 6749 section 4.1.2.1). `client` is
     one that is known here and did not prove itself. `more` are further members of the answer.
+    `about` is a token that it was refused with.
     """
 
     def __init__(
@@ -255,6 +268,7 @@ class OAuthError(Exception):
         self.consequence = consequence
         self.client = client
         self.more = more or {}
+        self.about: About | None = None
 
     def body(self) -> dict[str, object]:
         """The JSON members of the answer."""
@@ -262,6 +276,16 @@ class OAuthError(Exception):
         if self.interaction_uri:
             members["interaction_uri"] = self.interaction_uri
         return members | dict(self.more)
+
+
+@contextmanager
+def concerning(token: About | None) -> Iterator[None]:
+    """A refusal inside is about this token."""
+    try:
+        yield
+    except OAuthError as error:
+        error.about = error.about or token
+        raise
 
 
 def too_many(description: str, ends_in: float) -> OAuthError:

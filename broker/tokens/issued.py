@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from broker.audit.model import Fact
 from broker.protocol import details
 from broker.protocol import scope as scope_rules
+from broker.protocol.errors import About
 from broker.tokens.model import Authority, Minted
 
 
@@ -44,6 +45,13 @@ def fact(authority: Authority, minted: Minted) -> Fact:
         issuer=authority.issuer,
         change=change,
     )
+
+
+def about(authority: Authority) -> About | None:
+    """The token that it was made from, where it was."""
+    if authority.parent_jti is None:
+        return None
+    return About(authority.tenant, authority.subject, authority.parent_jti, authority.txn, authority.grant_id)
 
 
 def _token_type(authority: Authority, minted: Minted) -> str:

@@ -7,7 +7,7 @@ from broker.denials.model import Kind, Target
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
-from broker.tokens.model import TokenRequest
+from broker.tokens.model import Authority, TokenRequest
 
 _REASONS = {
     Kind.EVERYTHING: ("invalid_target", Reason.EVERYTHING_OFF),
@@ -48,6 +48,16 @@ def of_token(token: VerifiedToken) -> list[Target]:
     if token.txn:
         targets.append(Target(Kind.TRANSACTION, token.txn))
     return targets
+
+
+def of_authority(authority: Authority) -> list[Target]:
+    """What must be on where a token is minted."""
+    return [
+        Target(Kind.TENANT, authority.tenant),
+        Target(Kind.RESOURCE, authority.resource.id),
+        *([Target(Kind.ISSUER, authority.vouched_by)] if authority.vouched_by else []),
+        *authority.targets,
+    ]
 
 
 def require(tx: Transaction, targets: Iterable[Target], now: float) -> None:

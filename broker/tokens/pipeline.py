@@ -8,7 +8,6 @@ from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.audit.unknown import unknown
 from broker.authorization.grants import Grants
-from broker.denials.model import Kind, Target
 from broker.estate.estate import Estate
 from broker.identity.clients.authentication.authenticate import Authenticator
 from broker.identity.clients.authentication.model import Attempt
@@ -17,7 +16,7 @@ from broker.identity.clients.model import Client
 from broker.identity.clients.possession import Possession
 from broker.identity.tenants.keys import DoorKeys
 from broker.identity.tenants.model import Door
-from broker.protocol.errors import Consequence, OAuthError, Reason
+from broker.protocol.errors import Consequence, OAuthError, Reason, concerning
 from broker.protocol.names import DEFAULT_ALGORITHM
 from broker.protocol.origin import Origin
 from broker.protocol.parameters import Parameters
@@ -132,16 +131,8 @@ class Pipeline:
         spend(tx, request.spends)
         authority = step_up.attained(grant.redeem(tx, request, verified), request.now)
         inside = tx.inside(authority.tenant)
-        live.require(
-            inside,
-            [
-                Target(Kind.TENANT, authority.tenant),
-                Target(Kind.RESOURCE, authority.resource.id),
-                *([Target(Kind.ISSUER, authority.vouched_by)] if authority.vouched_by else []),
-                *authority.targets,
-            ],
-            request.now,
-        )
+        with concerning(issued.about(authority)):
+            live.require(inside, live.of_authority(authority), request.now)
         failpoint("token.after_live")
         minted = self._minted(inside, authority, request.now, patient=patient)
         failpoint("token.after_sign")
@@ -182,15 +173,18 @@ class Pipeline:
     ) -> None:
         if error.reason is Reason.DEVICE_PENDING:
             return  # not refused: nobody has answered yet
-        said = attempt.parameters.get("client_id")
+        said, about = attempt.parameters.get("client_id"), error.about
         fact = Fact(
             _REPLAYS.get(error.reason, "token.refused"),
             Outcome.DENIED,
             error.reason,
             detail=error.detail or None,
-            tenant=error.consequence.tenant if error.consequence else door.tenant,
+            tenant=error.consequence.tenant if error.consequence else about.tenant if about else door.tenant,
+            subject=about.subject if about else None,
             client=client.client_id if client else error.client or (unknown(said) if said else None),
-            grant_id=error.consequence.grant_id if error.consequence else None,
+            parent_jti=about.jti if about else None,
+            txn=about.txn if about else None,
+            grant_id=error.consequence.grant_id if error.consequence else about.grant_id if about else None,
             issuer=door.issuer,
         )
         ended = self._still_to_end(error)

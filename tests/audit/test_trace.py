@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from broker.audit import trace
-from tests.lab import NOTES, Lab, assert_refused, claims
+from tests.lab import LEDGER, NOTES, Lab, assert_refused, claims
 
 SIGN_IN = ["consent.granted", "code.issued", "code.consumed", "token.issued"]
 
@@ -101,6 +101,29 @@ def test_the_clocks_of_two_processes_do_not_turn_a_story_round(lab: Lab) -> None
     assert [hop["jti_hash"] for hop in hops[-3:]] == [hashed(token["jti"]) for token in chain]
 
 
+def test_what_was_refused_on_the_way_is_part_of_the_story(lab: Lab) -> None:
+    """By an edge that is not there, by one that is off, by the wrong server: whose token it was, is told."""
+    chain = three_hops(lab)
+    first = lab.tokens()["access_token"]
+    jti, txn = claims(first)["jti"], claims(first)["txn"]
+    assert_refused(lab.exchange(first, resource=LEDGER), 400, "invalid_target")
+    assert_refused(lab.exchange(first, "notes-server"), 400, "invalid_request")
+    lab.switch("edge", "tickets->crm")
+    assert_refused(lab.exchange(first), 400, "invalid_target")
+    assert not lab.introspect(first, "notes-server").json["active"]
+    assert told(lab, txn) == [*SIGN_IN, *["token.refused"] * 3, "token.introspected"]
+    refused = lab.trace(str(jti))[-4:-1]
+    assert [record["reason"] for record in refused] == ["no_edge", "subject_token_foreign", "edge_off"]
+    for record in refused:
+        assert (record["parent_jti_hash"], record["subject"], record["tenant"]) == (
+            hashed(jti),
+            "alice",
+            "acme",
+        )
+    assert [record["client"] for record in refused] == ["tickets-server", "notes-server", "tickets-server"]
+    assert "token.refused" not in told(lab, chain[0]["txn"])
+
+
 def test_what_ends_a_part_of_a_story_is_told_with_it(lab: Lab) -> None:
     chain = three_hops(lab)
     beginning = told(lab, chain[0]["txn"])
@@ -144,6 +167,16 @@ def test_a_story_begins_with_the_registration_and_the_sign_in_that_it_needed(lab
     story = lab.trace(str(token["txn"]))
     assert [record["fact"] for record in story] == ["client.registered", "session.started", *SIGN_IN]
     assert (story[0]["client"], story[1]["subject"]) == (client, "alice")
+
+
+def test_a_story_under_a_remembered_consent_begins_with_that_consent(lab: Lab) -> None:
+    browser = lab.browser()
+    first = claims(lab.redeem(lab.code(browser=browser)).json["access_token"])
+    second = claims(lab.redeem(lab.code(browser=browser)).json["access_token"])
+    assert first["grant_id"] != second["grant_id"]
+    story = lab.trace(str(second["txn"]))
+    assert [record["fact"] for record in story] == ["session.started", *SIGN_IN]
+    assert [record["grant_id"] for record in story[1:]] == [first["grant_id"], *[second["grant_id"]] * 3]
 
 
 def test_no_story_contains_another_s(lab: Lab, story: dict[str, dict[str, object]]) -> None:

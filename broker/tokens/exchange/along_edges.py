@@ -10,7 +10,7 @@ from broker.denials.model import Kind, Target, edge_id
 from broker.estate.model import Edge, Resource
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.users.people import People
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import OAuthError, Reason, concerning
 from broker.protocol.names import ACCESS_TOKEN_TYPE
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
@@ -50,6 +50,15 @@ class AlongEdges:
     def verify(self, request: TokenRequest) -> _Verified:
         source = caller.resource_of(request)
         subject = self._subjects.read(request, source)
+        with concerning(subject.about):
+            return self._judged(request, source, subject)
+
+    def redeem(self, tx: Transaction, request: TokenRequest, verified: object) -> Authority:
+        assert isinstance(verified, _Verified)
+        with concerning(verified.subject.about):
+            return self._authority(tx, request, verified)
+
+    def _judged(self, request: TokenRequest, source: Resource, subject: Subject) -> _Verified:
         actor_token = self._actors.read(request, source, subject)
         aim = target.named(request)
         edge = caller.may_act(request, source, subject, aim, actor_token)
@@ -64,8 +73,7 @@ class AlongEdges:
             acted_for.restricted(subject, aim),
         )
 
-    def redeem(self, tx: Transaction, request: TokenRequest, verified: object) -> Authority:
-        assert isinstance(verified, _Verified)
+    def _authority(self, tx: Transaction, request: TokenRequest, verified: _Verified) -> Authority:
         subject, edge, token = verified.subject, verified.edge, verified.subject.token
         inside = tx.inside(token.tenant)
         standing = self._standing(inside, subject, request.now)

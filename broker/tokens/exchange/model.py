@@ -7,7 +7,7 @@ from broker.authorization.model import Grant
 from broker.denials.model import Target
 from broker.guard.verifier import VerifiedToken
 from broker.identity.federation.trusted.rules import SEPARATOR
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import About, OAuthError, Reason
 from broker.runtime.database import Transaction
 from broker.runtime.once import Spend
 from broker.tokens.model import Authority, TokenRequest
@@ -39,6 +39,11 @@ class Subject:
         """The trusted issuer on whose word alone the token rests, by the id of its entry."""
         found = self.token.claims.get(VOUCHED_BY)
         return found if isinstance(found, str) else None
+
+    @property
+    def about(self) -> About:
+        token = self.token
+        return About(token.tenant, token.subject, token.jti, token.txn, token.grant_id)
 
     @property
     def foreign(self) -> bool:
