@@ -31,6 +31,7 @@ from broker.tokens.exchange.model import ActorToken, Standing, Subject, bad_acto
 from broker.tokens.exchange.refusals import REFUSALS
 from broker.tokens.grants import token_exchange
 from broker.tokens.model import TokenRequest
+from broker.vault import use
 from tests.lab import ISSUER, START
 
 NAMES = st.sampled_from([f"s{i}" for i in range(6)])
@@ -425,7 +426,7 @@ def test_the_list_of_refusals_is_closed_and_knows_every_error() -> None:
     files = [file for file in folder.glob("*.py") if file.name not in ("refusals.py", "to_id_jag.py")]
     named = {
         node.attr
-        for file in (*files, Path(token_exchange.__file__))
+        for file in (*files, Path(token_exchange.__file__), Path(use.__file__))
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Reason"
     }

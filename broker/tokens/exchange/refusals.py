@@ -66,11 +66,10 @@ REFUSALS: Mapping[Reason, tuple[Question, str]] = {
     Reason.NO_EDGE: (Question.CALLER, "invalid_target"),
     Reason.RELEASE_NOT_ALLOWED: (Question.CALLER, "invalid_target"),
     Reason.EDGE_ENDED: (Question.CALLER, "invalid_target"),
-    Reason.RELEASE_NOT_ALLOWED: (Question.CALLER, "invalid_target"),
     Reason.EDGE_OFF: (Question.CALLER, "invalid_target"),
 }
 """Each with its question and the error that the client is told; documented in docs/tokens.md, checked by tests.
 
-What a vault refuses to release is its own list. What every grant type may be refused for (the client's authentication,
-its proof of possession, the details and the sign-in that scopes take, limits, the database) is not of this one.
+What every grant type may be refused for (the client's authentication, its proof of possession, the details and the
+sign-in that scopes take, limits, the database) is not of this list.
 """
