@@ -32,13 +32,14 @@ class Estate:
     @classmethod
     def of(cls, doors: Doors, resources: Iterable[Resource], edges: Iterable[Edge]) -> "Estate":
         listed = list(resources)
+        ours = [resource for resource in listed if resource.vault is None]
         own = {door.issuer: userinfo.resource(doors, door) for door in doors.all()}
         return cls(
             doors,
             {resource.id: resource for resource in listed},
             {(edge.source, edge.target): edge for edge in edges},
             {resource.uri: resource for resource in listed},
-            {resource_uri.folded(resource.uri): resource for resource in (*listed, *own.values())},
+            {resource_uri.folded(resource.uri): resource for resource in (*ours, *own.values())},
             {resource.client_id: resource for resource in listed if resource.client_id},
             own,
         )
@@ -52,7 +53,10 @@ class Estate:
         return self._own[door.issuer]
 
     def by_uri(self, uri: str) -> Resource | None:
-        """Authorization and user grants: scheme and host folded, default port and one trailing slash dropped."""
+        """Authorization and user grants: scheme and host folded, default port and one trailing slash dropped.
+
+        No token of ours is for a system that is not ours: those are reached along edges alone.
+        """
         return self._folded.get(resource_uri.folded(uri)) if resource_uri.valid(uri) else None
 
     def by_exact_uri(self, uri: str) -> Resource | None:
@@ -72,10 +76,11 @@ class Estate:
         return [resource for resource in self.resources.values() if self.tenants_of(resource, door)]
 
     def only_of(self, client: Client) -> Resource | None:
-        """The one resource that the client is for, if it is for one."""
+        """The one resource that the client is for, if it is for one of ours."""
         if client.resources is None or len(client.resources) != 1:
             return None
-        return self.resources.get(client.resources[0])
+        found = self.resources.get(client.resources[0])
+        return None if found is None or found.vault is not None else found
 
     def default_at(self, door: Door) -> Resource | None:
         """What users get at this door when nothing is named."""
