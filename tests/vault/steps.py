@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from broker.estate.model import Edge, EdgeConsent, Registration, Resource, ResourceKind, Scope
 from broker.runtime.egress import Egress
 from tests.documents import Authority, Names, outside
-from tests.lab import Browser, Lab, Page
+from tests.lab import Browser, Lab, Page, assert_page
 from tests.vault.provider import CLIENT, SECRET, Provider
 
 FORGE = "https://api.forge.example"
@@ -127,6 +127,12 @@ class Setting:
     ) -> TestResponse:
         """What a server gets for the token that a call came with."""
         return self.lab.exchange(token or self.call(), server, door, resource=FORGE)
+
+
+def words(page: TestResponse, status: int = 200) -> str:
+    """What a person reads on a page of ours."""
+    text = re.sub(r"<title>.*?</title>|<[^>]*>", "", assert_page(page, status), flags=re.DOTALL)
+    return " ".join(html.unescape(text).split())
 
 
 def leads_to(answer: TestResponse) -> str:
