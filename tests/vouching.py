@@ -51,9 +51,12 @@ class Vouchers:
 def redeem(
     lab: Lab, assertion: str, client_id: str | None = "agent", door: str = "", **form: str
 ) -> TestResponse:
-    """At the token endpoint, as a client with this id and the secret of every client here; None is nobody."""
+    """At the token endpoint, as a client with this id and the secret of every client here; None is nobody. `named`: an id without a secret."""
+    named = form.pop("named", None)
     headers = {} if (proof := form.pop("dpop", None)) is None else {"DPoP": proof}
     sent = {"grant_type": JWT_BEARER, "assertion": assertion, **form}
     if client_id is not None:
         sent |= {"client_id": client_id, "client_secret": AGENT_SECRET}
+    if named is not None:
+        sent["client_id"] = named
     return lab.post(f"{door}/token", sent, headers)

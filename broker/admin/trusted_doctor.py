@@ -70,11 +70,9 @@ def _used(known: Known) -> Iterator[Finding]:
 
 
 def _ours(known: Known, doors: Doors) -> Iterator[Finding]:
-    ours = [
-        entry.id
-        for entry in (*known.issuers.values(), *known.recipients.values())
-        if rules.ours(entry.issuer, doors)
-    ]
+    named = [(entry.id, entry.issuer) for entry in known.issuers.values()]
+    named += [(entry.id, entry.issuer) for entry in known.recipients.values()]
+    ours = [entry_id for entry_id, issuer in named if rules.ours(issuer, doors)]
     if ours:
         text = f"{listed(ours)} is a door of this server: what it says of itself counts for nothing."
         yield fail("issuer.others", text, "Delete it.")

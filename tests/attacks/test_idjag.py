@@ -33,6 +33,7 @@ def corp(lab: Lab) -> Vouchers:
     return found
 
 
+@pytest.mark.requirement("EXT-EMA-01", "EXT-EMA-08")
 def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp: Vouchers) -> None:
     answer = redeem(corp.lab, corp.id_jag(aud_tenant="acme", preferred_username="Zoe"))
     assert answer.status_code == 200, answer.text
@@ -44,6 +45,7 @@ def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp
     assert corp.lab.last("assertion.accepted")["txn"] == said["txn"]
 
 
+@pytest.mark.requirement("EXT-EMA-04")
 @pytest.mark.attack("IDJAG-01")
 @pytest.mark.parametrize("typ", [None, "JWT", "at+jwt", "application/id-jag+jwt"])
 def test_a_token_of_another_type_is_no_id_jag(corp: Vouchers, typ: str | None) -> None:
@@ -57,6 +59,7 @@ def test_the_media_type_is_the_same_in_capitals_and_in_full(corp: Vouchers, typ:
     assert redeem(corp.lab, corp.id_jag(typ, aud_tenant="acme")).status_code == 200
 
 
+@pytest.mark.requirement("EXT-EMA-05")
 @pytest.mark.attack("IDJAG-02")
 @pytest.mark.parametrize(
     "aud", [f"{ISSUER}/token", [ISSUER, "https://other.example"], GLOBEX, f"{ISSUER}/", ABSENT, [], 7]
@@ -71,6 +74,7 @@ def test_a_list_with_nothing_but_the_issuer_is_the_issuer(corp: Vouchers) -> Non
     assert redeem(corp.lab, corp.id_jag(aud=[ISSUER], aud_tenant="acme")).status_code == 200
 
 
+@pytest.mark.requirement("EXT-EMA-01")
 @pytest.mark.attack("IDJAG-03")
 def test_an_assertion_of_one_client_is_nothing_in_the_hands_of_another(corp: Vouchers) -> None:
     stolen = corp.id_jag(aud_tenant="acme")
@@ -79,6 +83,7 @@ def test_an_assertion_of_one_client_is_nothing_in_the_hands_of_another(corp: Vou
     assert redeem(corp.lab, stolen).status_code == 200
 
 
+@pytest.mark.requirement("EXT-EMA-04", "EXT-EMA-07")
 @pytest.mark.attack("IDJAG-05")
 @pytest.mark.parametrize(
     ("wrong", "reason"),
@@ -100,7 +105,8 @@ def test_times_and_names_are_demanded(corp: Vouchers, wrong: dict[str, object], 
     corp.lab.refused(answer, 400, "invalid_grant", reason)
 
 
-@pytest.mark.attack("IDJAG-06", "CONC-08")
+@pytest.mark.attack("IDJAG-06")
+@pytest.mark.requirement("EXT-EMA-02")
 def test_of_many_who_bring_one_assertion_at_once_one_is_served(corp: Vouchers) -> None:
     one, other = corp.lab, corp.lab.replica()
     assert redeem(one, corp.id_jag(aud_tenant="acme")).status_code == 200  # the account is there
@@ -120,6 +126,7 @@ def test_of_many_who_bring_one_assertion_at_once_one_is_served(corp: Vouchers) -
     one.refused(redeem(one, assertion), 400, "invalid_grant", "assertion_replayed")
 
 
+@pytest.mark.requirement("EXT-EMA-11")
 @pytest.mark.attack("IDJAG-07")
 def test_a_key_that_the_assertion_names_is_shown(corp: Vouchers) -> None:
     lab, mine, other = corp.lab, Holder(), Holder()
@@ -136,6 +143,7 @@ def test_a_key_that_the_assertion_names_is_shown(corp: Vouchers) -> None:
     assert claims(free.json["access_token"])["cnf"] == {"jkt": other.jkt}
 
 
+@pytest.mark.requirement("EXT-EMA-08", "EXT-EMA-09")
 @pytest.mark.attack("IDJAG-08")
 def test_resource_and_scope_stay_within_the_assertion(corp: Vouchers) -> None:
     lab = corp.lab
@@ -207,7 +215,7 @@ def test_what_an_issuer_vouched_for_answers_no_question_that_is_put_to_the_user(
     redeem(lab, corp.id_jag(aud_tenant="acme", preferred_username="zoe"))
     lab.set_password("zoe", "correct horse battery staple")
     page = lab.consent_page("zoe", client_id="agent")
-    assert page.status_code == 200 and Page.of(page).values("scope") == ["tickets:read"]
+    assert page.status_code == 200 and "wants to use" in page.text and Page.of(page).action
 
 
 @pytest.mark.attack("IDJAG-18")
@@ -225,6 +233,7 @@ def test_a_stronger_sign_in_is_asked_for_where_the_scope_takes_one(corp: Voucher
     assert (strong["acr"], strong["amr"]) == ("urn:mcp-token-broker:acr:mfa", ["fed"])
 
 
+@pytest.mark.requirement("EXT-EMA-10")
 @pytest.mark.attack("IDJAG-19", "REFRESH-13")
 def test_an_assertion_yields_no_refresh_token(corp: Vouchers) -> None:
     answer = redeem(corp.lab, corp.id_jag(aud_tenant="acme", scope="tickets:read offline_access"))
@@ -240,6 +249,7 @@ def test_an_assertion_for_one_door_is_useless_at_another(corp: Vouchers) -> None
     assert redeem(lab, forwarded, door="/t/acme").status_code == 200
 
 
+@pytest.mark.requirement("EXT-EMA-06")
 def test_an_issuer_is_trusted_by_all_of_its_name_and_where_its_entry_says(corp: Vouchers) -> None:
     lab = corp.lab
     for issuer in (f"{IDP}/", f"{IDP}.evil.example", "https://idp.exampl", IDP.upper(), 7, [IDP], ABSENT):
@@ -257,6 +267,7 @@ def test_an_issuer_is_trusted_by_all_of_its_name_and_where_its_entry_says(corp: 
     assert claims(at_home.json["access_token"])["tenant"] == "initech"
 
 
+@pytest.mark.requirement("EXT-EMA-16")
 def test_our_own_word_opens_nothing_here_even_where_somebody_wrote_us_down(corp: Vouchers) -> None:
     lab = corp.lab
     lab.apply(
@@ -308,3 +319,45 @@ def test_a_grant_on_an_issuers_word_is_listed_reused_and_revoked(corp: Vouchers)
     token = redeem(lab, corp.id_jag(aud_tenant="acme")).json["access_token"]
     assert lab.broker.grants.revoke(grant.id, "test") and not lab.active(token)
     assert claims(redeem(lab, corp.id_jag(aud_tenant="acme")).json["access_token"])["grant_id"] != grant.id
+
+
+@pytest.mark.requirement("EXT-EMA-06")
+@pytest.mark.parametrize("alg", ["none", "HS256", "ES384", "EdDSA", 7])
+def test_an_algorithm_that_is_not_the_entrys_is_refused(corp: Vouchers, alg: object) -> None:
+    now = int(corp.lab.clock.now())
+    claims_ = {
+        "iss": IDP,
+        "sub": "u",
+        "aud": ISSUER,
+        "client_id": "agent",
+        "jti": "x",
+        "iat": now,
+        "exp": now + 60,
+    }
+    token = corp.holder.signed({"alg": alg, "kid": "k1", "typ": ID_JAG}, claims_)
+    corp.lab.refused(redeem(corp.lab, token), 400, "invalid_grant", "assertion_invalid")
+
+
+@pytest.mark.requirement("EXT-EMA-03", "EXT-EMA-12", "EXT-WIF-06")
+def test_metadata_says_that_assertions_are_taken_and_not_whose(corp: Vouchers) -> None:
+    for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration/t/acme"):
+        answer = corp.lab.get(path)
+        assert GRANT in answer.json["grant_types_supported"]
+        assert answer.json["authorization_grant_profiles_supported"] == [
+            "urn:ietf:params:oauth:grant-profile:id-jag"
+        ]
+        assert answer.json["identity_chaining_requested_token_types_supported"] == [
+            "urn:ietf:params:oauth:token-type:id-jag"
+        ]
+        assert IDP not in answer.text and "workload_jwt" not in answer.text
+
+
+@pytest.mark.requirement("EXT-EMA-13")
+def test_an_assertion_is_written_down_nowhere(
+    corp: Vouchers, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = corp.id_jag(aud_tenant="acme"), corp.id_jag(aud="https://other.example")
+    assert redeem(corp.lab, good).status_code == 200 and redeem(corp.lab, bad).status_code == 400
+    kept = corp.lab.dump() + caplog.text.encode() + "".join(capsys.readouterr()).encode()
+    for token in (good, bad):
+        assert all(part.encode() not in kept for part in token.split(".")[1:])

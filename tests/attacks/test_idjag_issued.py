@@ -105,6 +105,7 @@ def test_an_id_token_or_refresh_token_becomes_an_assertion_for_one_server(home: 
         assert record["change"] == {"recipient": "partner", "at": PLACE}
 
 
+@pytest.mark.requirement("EXT-EMA-14")
 @pytest.mark.attack("IDJAG-16")
 def test_what_another_client_holds_becomes_nothing(home: Lab) -> None:
     held = signed_in(home)
@@ -130,6 +131,7 @@ def test_a_refresh_token_that_is_looked_at_is_not_spent(home: Lab) -> None:
     assert home.table("refresh_token") == before
 
 
+@pytest.mark.requirement("EXT-EMA-15")
 @pytest.mark.attack("IDJAG-17")
 @pytest.mark.parametrize(
     "wrong",
@@ -152,6 +154,7 @@ def test_only_registered_pairs_of_server_and_resource_are_vouched_to(
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_target")
 
 
+@pytest.mark.requirement("EXT-EMA-16")
 def test_our_own_doors_are_no_recipients_even_where_somebody_wrote_one_down(home: Lab) -> None:
     home.apply(RECIPIENT.format(there=ACME, place=TICKETS, more="").replace("id: partner", "id: us"))
     answer = ask(home, signed_in(home)["id_token"], audience=ACME, resource=TICKETS)

@@ -57,6 +57,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.requirement("EXT-WIF-01")
 def test_a_workload_gets_a_token_for_its_clients_own_work_and_no_refresh_token(platform: Vouchers) -> None:
     answer = redeem(platform.lab, token_of(platform), None, resource=TICKETS)
     assert answer.status_code == 200, answer.text
@@ -79,13 +80,15 @@ def test_a_workload_gets_a_token_for_its_clients_own_work_and_no_refresh_token(p
 @pytest.mark.parametrize(
     "changes", [{"aud": f"{ISSUER}/token"}, {"aud": [ISSUER]}, {"repository": "acme/two"}]
 )
+@pytest.mark.requirement("EXT-WIF-03")
 def test_a_workloads_token_may_be_for_the_token_endpoint_too(
     platform: Vouchers, changes: dict[str, object]
 ) -> None:
     assert redeem(platform.lab, token_of(platform, **changes), None).status_code == 200
-    assert redeem(platform.lab, token_of(platform, None), None, client_id="deployer").status_code == 200
+    assert redeem(platform.lab, token_of(platform, None), None, named="deployer").status_code == 200
 
 
+@pytest.mark.requirement("EXT-WIF-01", "EXT-WIF-02", "EXT-WIF-05")
 @pytest.mark.attack("CLAUTH-30")
 @pytest.mark.parametrize(("wrong", "reason"), WRONG)
 def test_a_token_that_is_not_just_the_workloads_is_no_grant(
@@ -146,7 +149,7 @@ def test_a_secret_beside_a_workloads_token_changes_nothing_about_whose_it_is(pla
     )
     lab.refused(redeem(lab, token_of(platform)), 400, "invalid_grant", "assertion_invalid")
     assert redeem(lab, "junk", None).json["error"] == "invalid_grant"
-    assert redeem(lab, "a.b.c", None, client_id="desk-app").json["error"] == "invalid_grant"
+    assert redeem(lab, "a.b.c", None, named="desk-app").json["error"] == "invalid_grant"
 
 
 def test_a_platform_that_is_switched_off_vouches_for_nobody_and_ends_what_it_gave(platform: Vouchers) -> None:

@@ -160,7 +160,7 @@ class ToIdJag:
             if grant.client_id == request.client.client_id
             and grant.door == request.door.issuer
             and grant.tenant in verified.recipient.tenants
-            and not self._grants.ended(tx, grant.id)
+            and not self._grants.over(tx, grant.id)
         }
         if len(found) != 1:
             raise bad_subject(Reason.TENANT_UNKNOWN if found else Reason.GRANT_EXPIRED)

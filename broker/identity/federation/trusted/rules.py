@@ -69,10 +69,19 @@ def matching(
 
 
 def _has(claims: Mapping[str, object], path: str, values: tuple[str, ...]) -> bool:
-    found: object = claims
-    if path in claims:
-        found = claims[path]
-    else:
-        for part in path.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
+    found = _look(claims, path)
     return isinstance(found, str) and found in values
+
+
+def _look(claims: object, path: str) -> object:
+    """A claim by its name, which may have dots in it, or by a path into objects, whose names may have some too."""
+    if not isinstance(claims, Mapping):
+        return None
+    if path in claims:
+        return claims[path]
+    parts = path.split(".")
+    for taken in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:taken])
+        if name in claims:
+            return _look(claims[name], ".".join(parts[taken:]))
+    return None
