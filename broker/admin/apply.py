@@ -141,9 +141,6 @@ class Apply:
         current = self._holdings(tx)
         removed = removal(wanted, current)
         outcome = planning.after(wanted, current, removed)
-        wrong = ready.problems + references.check(outcome, wanted, current)
-        if wrong:
-            raise EstateProblems(wrong)
         clients = self._rooms.clients
         renewed: set[Key] = {("user", user_id) for user_id in ready.hashes}
         for client_id, secret in wanted.secrets.items():
@@ -157,7 +154,12 @@ class Apply:
             if not self._rooms.vault.credentials.has(tx, resource_id, secret):
                 renewed.add(("resource", resource_id))
         changes = planning.plan(wanted, current, removed, renewed)
-        return changes, authority.claims_for(self._rooms, tx, changes, wanted, current, within)
+        # First: whoever may not change it is not told how it hangs together with what is others'.
+        claims = authority.claims_for(self._rooms, tx, changes, wanted, current, within)
+        wrong = ready.problems + references.check(outcome, wanted, current)
+        if wrong:
+            raise EstateProblems(wrong)
+        return changes, claims
 
     def _do(
         self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], origin: Origin

@@ -74,8 +74,11 @@ def test_the_word_of_a_root_admin_needs_no_proof(held: Desk) -> None:
 def test_what_is_its_own_is_changed_and_removed(held: Desk) -> None:
     vouched(held)
     act(held, MINE)
-    [change] = act(held, MINE.replace("name: Mine", "name: Ours"))
-    assert change.members == ["name"]
+    changes = act(held, MINE.replace("name: Mine", "name: Ours"))
+    assert [(change.noun, change.members) for change in changes] == [
+        ("client", ["name"]),
+        ("resource", ["name"]),
+    ]
     assert {change.noun for change in remove(held, "mine")} == {"resource", "client"}
     assert "mine" not in held.broker.estate().resources
 

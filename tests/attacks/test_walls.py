@@ -228,7 +228,7 @@ def test_a_person_of_one_tenant_has_no_account_and_no_consent_at_anothers_door(l
         assert b'name="password"' in browser.get(path).data
     url = lab.authorize_url(door="/t/hooli", resource=FILES, scope="files:read")
     assert b'name="password"' in browser.get(url).data
-    own = lab.authorize_url(door="/t/initech", resource=FILES, scope="files:read")
+    own = lab.authorize_url(door="/t/initech", resource=FILES, scope="files:read", prompt="consent")
     assert b'name="decision"' in browser.get(own).data
 
 
