@@ -1,6 +1,7 @@
 """What is particular about each provider: how its answers are read, and how it is told."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -102,8 +103,10 @@ def test_a_whole_story_with_a_provider_that_answers_in_forms_and_errs_with_200(v
 
 def test_what_a_row_always_asks_for_is_asked_and_counts_as_nothing(vault: Setting) -> None:
     def work(tx: object) -> None:
-        resource = vault.resource("forge", vault.forge, provider="atlassian", method="client_secret_basic")
-        vault.lab.broker.changes.put_resource(tx, resource)
+        resource = vault.resource("forge", vault.forge)
+        assert resource.vault is not None
+        known = replace(resource.vault, provider="atlassian")
+        vault.lab.broker.changes.put_resource(tx, replace(resource, vault=known))
 
     vault.lab.change(work)
     browser = vault.signed_in()

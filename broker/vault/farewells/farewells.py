@@ -101,7 +101,7 @@ class Farewells:
         """False when the provider could not be told now."""
         now = self._world.clock.now()
         if farewell.expires_at is not None and farewell.expires_at <= now:
-            self._over(farewell, None, "it ended by itself")
+            self._over(farewell, Reason.PROVIDER_UNAVAILABLE, "it ended by itself")
             return True
         if farewell.attempts > len(WAITS):  # whoever made the last attempt did not live to say so
             self._over(farewell, Reason.PROVIDER_UNAVAILABLE, "no answer")
