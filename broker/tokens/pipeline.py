@@ -218,4 +218,5 @@ _REPLAYS = {
     Reason.CODE_REPLAYED: "code.replayed",
     Reason.DEVICE_CODE_REPLAYED: "device.replayed",
     Reason.REFRESH_REPLAYED: "refresh.reused",
+    Reason.CONNECTION_UNREADABLE: "connection.unreadable",
 }

@@ -22,6 +22,7 @@ from broker.runtime.world import World
 from broker.vault import reach, store
 from broker.vault.credentials.credentials import Credentials
 from broker.vault.model import Connection, Sealed, State, Tokens
+from broker.vault.refused import unreadable
 from broker.vault.sealing import Sealing
 from broker.vault.upstream import Over, Unavailable, Upstream
 from keys.sealed import SealError
@@ -100,7 +101,7 @@ class Refreshing:
         try:
             waited_for.result()
         except OAuthError as error:
-            raise _away(error.detail, error.retry_after or 0) from None
+            raise _away(error.detail, error.retry_after or 0, error.reason) from None
         finally:
             self._waiting.release()
 
@@ -133,35 +134,37 @@ class Refreshing:
 
     def _claimed(self, connection: Connection, sealed: Sealed, refresher: str, origin: Origin | None) -> None:
         try:
-            tokens, error = self._asked(connection, sealed), None
+            tokens = self._asked(connection, sealed)
         except Over as over:
             self._broke(connection, str(over), origin)
             return
         except Unavailable as away:
-            tokens, error = None, away
-        if tokens is None:
-            pause = min(_PAUSE * 2.0**connection.failures, _LONGEST_PAUSE)
-            again_at = self._world.clock.now() + pause
-            why = f"{'answer lost' if error and error.sent else 'provider away'}: {error}"[:200]
-            self._world.database.write(
-                lambda tx: store.fail(tx, connection.id, connection.version, refresher, again_at, why),
-                connection.tenant,
-            )
-            raise _away(why, pause)
+            why = f"{'answer lost' if away.sent else 'provider away'}: {away}"
+            raise _away(why, self._failed(connection, refresher, why)) from None
+        except SealError:
+            self._failed(connection, refresher, "what is sealed does not open")
+            raise unreadable(connection) from None
         self._keep(connection, tokens, origin)
 
+    def _failed(self, connection: Connection, refresher: str, why: str) -> float:
+        """Give the lease back; seconds until the next attempt."""
+        pause = min(_PAUSE * 2.0**connection.failures, _LONGEST_PAUSE)
+        again_at = self._world.clock.now() + pause
+        self._world.database.write(
+            lambda tx: store.fail(tx, connection.id, connection.version, refresher, again_at, why[:200]),
+            connection.tenant,
+        )
+        return pause
+
     def _asked(self, connection: Connection, sealed: Sealed) -> Tokens:
-        """What the provider gives for the refresh token; Over or Unavailable."""
+        """What the provider gives for the refresh token; Over, Unavailable or SealError."""
         aim = reach.at(self._estate(), connection.resource_id, connection.tenant)
         if aim is None:
             raise Unavailable("the resource is not in the estate")
-        try:
-            tokens = self._sealing.opened(connection, sealed)
-            secret = self._world.database.read(
-                lambda tx: self._credentials.secret(tx, connection.resource_id), connection.tenant
-            )
-        except SealError:
-            raise Unavailable("what is sealed cannot be opened") from None
+        tokens = self._sealing.opened(connection, sealed)
+        secret = self._world.database.read(
+            lambda tx: self._credentials.secret(tx, connection.resource_id), connection.tenant
+        )
         if tokens.refresh is None:
             raise Over("there is no refresh token")
         new = self._upstream.refresh(aim, secret, tokens.refresh)
@@ -232,11 +235,11 @@ def _fact(name: str, connection: Connection, more: dict[str, object]) -> Fact:
     )
 
 
-def _away(detail: str, pause: float) -> OAuthError:
+def _away(detail: str, pause: float, reason: Reason = Reason.PROVIDER_UNAVAILABLE) -> OAuthError:
     return OAuthError(
         "temporarily_unavailable",
         "The provider of that system cannot be used at the moment.",
-        Reason.PROVIDER_UNAVAILABLE,
+        reason,
         detail=detail,
         retry_after=int(pause) + 1,
     )

@@ -6,6 +6,7 @@ from broker.identity.sessions.model import Session
 from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason, too_many
 from broker.protocol.origin import Origin
+from broker.vault.model import Connection
 
 _TEXTS = {
     Reason.RESOURCE_UNKNOWN: "There is no such system to connect.",
@@ -28,6 +29,17 @@ _DENIED = frozenset(
     }
 )
 _PAUSE = 5
+
+
+def unreadable(connection: Connection) -> OAuthError:
+    """What is sealed does not open: by a wrong key, or because somebody changed it. Nothing of it is thrown away."""
+    return OAuthError(
+        "temporarily_unavailable",
+        "The connection cannot be read at the moment.",
+        Reason.CONNECTION_UNREADABLE,
+        detail=f"connection {connection.id} version {connection.version}",
+        retry_after=60,
+    )
 
 
 class NotConnected(Exception):

@@ -11,6 +11,7 @@ from broker.runtime.database import Transaction
 from broker.runtime.world import World
 from broker.vault import store
 from broker.vault.model import Connection, State
+from broker.vault.refused import unreadable
 from broker.vault.sealing import Sealing
 from keys.sealed import SealError
 
@@ -92,13 +93,7 @@ class Use:
         try:
             tokens = self._sealing.opened(connection, sealed)
         except SealError:
-            raise OAuthError(
-                "temporarily_unavailable",
-                "The connection cannot be read at the moment.",
-                Reason.CONNECTION_UNREADABLE,
-                detail=f"connection {connection.id} version {connection.version}",
-                retry_after=60,
-            ) from None
+            raise unreadable(connection) from None
         if connection.used_at is None or now - connection.used_at >= _USED_EVERY:
             store.used(tx, connection.id, now, now - _USED_EVERY)
         return Handed(connection, tokens.access, connection.scopes, connection.expires_at)

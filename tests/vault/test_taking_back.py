@@ -131,12 +131,31 @@ def test_a_provider_that_is_away_is_told_later_and_in_the_end_the_evidence_says_
     vault.forge.revokes = False
     vault.disconnect(browser)
     assert vault.lab.last("connection.ended")["change"]["told"] is True  # type: ignore[index]
-    for wait in (*WAITS, 0):
+    vault.lab.broker.vault.tend()
+    assert vault.lab.rows("vault_farewell") == 2
+    for _ in range(2 * len(WAITS)):
+        vault.lab.clock.advance(WAITS[-1])
         vault.lab.broker.vault.tend()
-        vault.lab.clock.advance(wait)
-    refresh, access = vault.lab.facts("connection.outlived")[-1], vault.lab.facts("connection.withdrawn")
-    assert (refresh["outcome"], refresh["reason"]) == ("denied", "provider_unavailable")
-    assert access != [] and vault.lab.rows("vault_farewell") == 0
+    records = vault.lab.facts("connection.outlived")
+    assert {(record["outcome"], record["reason"]) for record in records} == {
+        ("denied", "provider_unavailable")
+    }
+    until = {record["change"]["alive_until"] for record in records}  # type: ignore[index]
+    assert until == {"2027-01-15T09:00:00Z", "no end"}  # the access token, the refresh token
+    assert vault.lab.facts("connection.withdrawn") == [] and vault.lab.rows("vault_farewell") == 0
+
+
+@pytest.mark.attack("VAULT-16")
+def test_a_provider_that_comes_back_is_told(vault: Setting) -> None:
+    token = handed(vault)
+    vault.forge.revokes = False
+    vault.disconnect(vault.signed_in())
+    vault.lab.broker.vault.tend()
+    assert vault.forge.works(token)
+    vault.forge.revokes = True
+    vault.lab.clock.advance(WAITS[0])
+    vault.lab.broker.vault.tend()
+    assert not vault.forge.works(token) and vault.lab.rows("vault_farewell") == 0
 
 
 @pytest.mark.attack("VAULT-16")
