@@ -57,7 +57,7 @@ def test_what_is_trusted_comes_back_as_written(desk) -> None:
         60,
     )
     written = export(holdings)
-    assert desk.put(written) == [] and "algorithms" not in written.split("id: ci")[1].split("clients:")[0]
+    assert desk.put(written) == [] and "algorithms" not in written.split("id: ci")[1].split("id: corp")[0]
     assert ("delete", "workload", "main") in done(desk.put("tenants: [{id: acme}, {id: globex}]", prune=True))
 
 

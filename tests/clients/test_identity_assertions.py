@@ -114,7 +114,8 @@ def company(
 ) -> Iterator[Company]:
     with live.serve(tmp_path_factory.mktemp("home"), HOME) as home:
         estate = ESTATE.read_text("utf-8").replace("http://127.0.0.1:9999/mcp", resource)
-        estate = estate.replace("\nclients:", AWAY, 1)
+        before, _, after = estate.partition("\nusers:")  # nobody has an account there
+        estate = before + AWAY + after.partition("\nclients:")[2]
         estate += TRUSTED.format(issuer=home.issuer)
         with live.serve(tmp_path_factory.mktemp("away"), estate) as away:
             door = away.door("acme")
@@ -160,7 +161,7 @@ def test_the_python_sdk_reaches_a_tool_with_an_assertion_of_the_company(company:
 def test_the_typescript_sdk_reaches_a_tool_by_cross_app_access(company: Company) -> None:
     home = installed.packages(HERE / "node")
     program = [str(installed.node()), str(home / "cross_app.mjs")]
-    command = [*program, company.server, company.home.issuer, AGENT, THERE, SECRET]
+    command = [*program, company.server, company.home.issuer, AGENT, THERE, SECRET, company.away.door("acme")]
     with ScriptedBrowser() as browser, programs.running(command, browser) as client:
         told = client.do("connect", idToken=company.id_token())
         assert told.answer == ["search_tickets", "read_customer", "close_ticket"]

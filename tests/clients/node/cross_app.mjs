@@ -1,4 +1,4 @@
-// Cross-app access with the official TypeScript SDK v2: cross_app.mjs SERVER IDP CLIENT_AT_IDP CLIENT CLIENT_SECRET
+// Cross-app access with the official TypeScript SDK v2: cross_app.mjs SERVER IDP CLIENT_AT_IDP CLIENT CLIENT_SECRET ISSUER
 
 import {
   Client,
@@ -9,7 +9,7 @@ import {
 
 import {heard, obey} from './session.mjs';
 
-const [server, idpUrl, idpClientId, clientId, clientSecret] = process.argv.slice(2);
+const [server, idpUrl, idpClientId, clientId, clientSecret, expectedIssuer] = process.argv.slice(2);
 
 let provider, client;
 
@@ -18,6 +18,7 @@ await obey({
     provider = new CrossAppAccessProvider({
       clientId,
       clientSecret,
+      expectedIssuer,
       fetchFn: heard,
       async assertion({authorizationServerUrl, resourceUrl, scope, fetchFn}) {
         const {jwtAuthGrant} = await discoverAndRequestJwtAuthGrant({
