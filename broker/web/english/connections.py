@@ -21,7 +21,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "connection.account": "Account there",
     "connection.for": "Account here",
     "connection.system": "System",
-    "connection.scopes": "What it is good for",
+    "connection.scopes": "Permissions",
     "connection.scopes.none": "nothing in particular",
     "connection.since": "Connected on",
     "connection.last_used": "Last used",
@@ -49,8 +49,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "connection.choose.error.what": "Tick at least one line.",
     "connection.held": "given",
     "connection.new": "new",
-    "connection.wider": "{system} gave more than was asked for: {scopes}. Servers here do not get to hear of it, but "
-    "whoever holds the access could use it. You can change that at {system}.",
+    "connection.wider": "{system} gave more than was asked for: {scopes}. A server that gets access could use that "
+    "too. You can change it at {system}.",
     "connection.submit": "Go to {host}",
     "connection.leaving.page": "On the way",
     "connection.leaving": "On the way to {system}",
