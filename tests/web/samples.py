@@ -31,6 +31,7 @@ SESSION = SessionLine(
 )
 OTHER = SessionLine("ses_2", "An unknown browser", "", "", "password", NOW, NOW, this=False)
 PASSKEY = PasskeyLine("Laptop", NOW, NOW, True, "/account/sign-in/passkeys/pk_1")
+ELSEWHERE = "https://github.com/authorize?state=s&scope=repo"
 SYSTEM = "https://api.github.com"
 GITHUB = ConnectionLine("GitHub", SYSTEM, "Acme", "off", "/connections/github?tenant=acme")
 CONNECTED = replace(GITHUB, health="good", account="octo", scopes=("Read issues",), since=NOW, last_used=NOW)
@@ -146,9 +147,7 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "on the way": (
         connection_pages.leaving,
-        connection_pages.LeavingView(
-            name="GitHub", host="github.com", url="https://github.com/authorize?state=s&scope=repo", **AROUND
-        ),
+        connection_pages.LeavingView(name="GitHub", host="github.com", url=ELSEWHERE, **AROUND),
     ),
     "disconnected": (
         connection_pages.ended,
