@@ -49,7 +49,6 @@ from broker.identity.users.assembly import Limits, assembled
 from broker.identity.users.credentials.notices import Notices
 from broker.identity.users.password import Passwords
 from broker.identity.users.people import People
-from broker.protocol.names import ID_JAG_TOKEN_TYPE
 from broker.protocol.nonces import Nonces
 from broker.runtime import failpoints
 from broker.runtime.clock import Clock, SystemClock
@@ -65,16 +64,8 @@ from broker.runtime.snapshot import Snapshot
 from broker.runtime.world import World
 from broker.settings import Settings
 from broker.tokens import consented, who
-from broker.tokens.exchange.room import along_edges
-from broker.tokens.exchange.to_id_jag import ToIdJag
+from broker.tokens.assembly import grant_types
 from broker.tokens.families import Families
-from broker.tokens.grants.authorization_code import AuthorizationCode
-from broker.tokens.grants.client_credentials import ClientCredentials
-from broker.tokens.grants.device_code import DeviceCode
-from broker.tokens.grants.jwt_bearer import JwtBearer
-from broker.tokens.grants.refresh_token import RefreshToken
-from broker.tokens.grants.token_exchange import TokenExchange
-from broker.tokens.identity_assertion import IdentityAssertions
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
@@ -222,20 +213,8 @@ def compose(
     own_tokens = OwnTokens(world, keys, estate)
     sources = Sources(settings.trusted_proxies, world.entropy)
     client_keys = ClientKeys(egress, world.clock)
-    authenticator = Authenticator(
-        world,
-        clients,
-        documents,
-        settings.failures_per_minute,
-        (
-            PrivateKeyJwt(client_keys, workloads.takes),
-            *by_certificate(settings),
-            workloads,
-        ),
-    )
-    exchanges = along_edges(
-        world, own_tokens, federation.trusted.trusted, client_keys, grants, people, sessions
-    )
+    ways = (PrivateKeyJwt(client_keys, workloads.takes), *by_certificate(settings), workloads)
+    authenticator = Authenticator(world, clients, documents, settings.failures_per_minute, ways)
     nonces = Nonces(kek.derive("dpop-nonce"))
     possession = Possession(
         world,
@@ -246,10 +225,7 @@ def compose(
     )
     hints = Hints(keys)
     trusted = federation.trusted
-    assertions = IdentityAssertions(world.entropy, grants, people, trusted)
-    exchanges[ID_JAG_TOKEN_TYPE] = ToIdJag(
-        world.entropy, hints, grants, people, families, sessions, trusted.issuers
-    )
+    kinds = grant_types(world, own_tokens, hints, client_keys, grants, people, families, sessions, trusted)
     pipeline = Pipeline(
         world,
         recorder,
@@ -262,14 +238,7 @@ def compose(
         keys,
         possession,
         vault,
-        (
-            AuthorizationCode(world.entropy, grants, people),
-            RefreshToken(world.entropy, grants, people, families),
-            ClientCredentials(world.entropy),
-            DeviceCode(world, grants, people),
-            TokenExchange(exchanges),
-            JwtBearer(world.entropy, assertions, workloads),
-        ),
+        kinds,
     )
     offer = Offer(
         tuple(pipeline.grant_types),

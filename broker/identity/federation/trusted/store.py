@@ -4,11 +4,9 @@ from sqlalchemy import (
     Boolean,
     Column,
     Insert,
-    Select,
     String,
     Table,
     Text,
-    Update,
     bindparam,
     insert,
     or_,
@@ -39,40 +37,28 @@ recipient_table = _table("assertion_recipient")
 _TABLES = {TrustedIssuer: issuer_table, Workload: workload_table, Recipient: recipient_table}
 
 
-def _every(table: Table) -> Select[tuple[str, str | None, str]]:
-    return (
-        select(table.c.id, table.c.tenant, table.c.document)
-        .where(wall(table, server_rows=True), table.c.deleted.is_(False))
-        .order_by(table.c.id)
-    )
-
-
-def _update(table: Table) -> Update:
-    held = or_(table.c.tenant == bindparam("of"), bindparam("of", type_=String).is_(None))
-    return (
-        update(table)
-        .where(
-            wall(table, server_rows=True),
-            table.c.id == bindparam("which"),
-            table.c.deleted.is_(False),
-            held,
-        )
-        .values(document=bindparam("said"))
-    )
-
-
-def _remove(table: Table) -> Update:
-    return (
-        update(table)
-        .where(wall(table, server_rows=True), table.c.id == bindparam("which"), table.c.deleted.is_(False))
-        .values(deleted=True)
-    )
-
-
-_EVERY = {kind: _every(table) for kind, table in _TABLES.items()}
+_EVERY = {
+    kind: select(table.c.id, table.c.tenant, table.c.document)
+    .where(wall(table, server_rows=True), table.c.deleted.is_(False))
+    .order_by(table.c.id)
+    for kind, table in _TABLES.items()
+}
 _INSERT: dict[type[Entry], Insert] = {kind: insert(table) for kind, table in _TABLES.items()}
-_UPDATE = {kind: _update(table) for kind, table in _TABLES.items()}
-_REMOVE = {kind: _remove(table) for kind, table in _TABLES.items()}
+_ONE = {
+    kind: (
+        wall(table, server_rows=True),
+        table.c.id == bindparam("which"),
+        table.c.deleted.is_(False),
+    )
+    for kind, table in _TABLES.items()
+}
+_UPDATE = {
+    kind: update(table)
+    .where(*_ONE[kind], or_(table.c.tenant == bindparam("of"), bindparam("of", type_=String).is_(None)))
+    .values(document=bindparam("said"))
+    for kind, table in _TABLES.items()
+}
+_REMOVE = {kind: update(table).where(*_ONE[kind]).values(deleted=True) for kind, table in _TABLES.items()}
 
 
 def issuers(tx: Transaction) -> list[TrustedIssuer]:
