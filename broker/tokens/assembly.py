@@ -34,7 +34,7 @@ def grant_types(
     trusted: TrustedRoom,
 ) -> tuple[GrantType, ...]:
     entropy = world.entropy
-    exchanges = along_edges(world, own, trusted.trusted, client_keys, grants, people, sessions)
+    exchanges = along_edges(world, own, trusted, client_keys, grants, people, sessions)
     exchanges[ID_JAG_TOKEN_TYPE] = ToIdJag(
         entropy, hints, grants, people, families, sessions, trusted.issuers
     )

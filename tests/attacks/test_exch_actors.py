@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from broker.identity.federation.trusted.model import TrustedIssuer, Use, Workload
 from tests.assertions import Signer
 from tests.lab import ACCESS_TOKEN, EXCHANGE, ISSUER, NOTES, TICKETS, Lab, claims, race
-from tests.proofs import Holder
+from tests.proofs import ABSENT, Holder
+from tests.vouching import PLATFORM, Vouchers
 
 JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 SERVER = "tickets-server"
@@ -185,6 +187,45 @@ def test_an_actor_token_that_is_bound_to_a_key_takes_a_proof_by_that_key(lab: La
         refused = lab.exchange(subject, **acting(actor), **more)
         lab.refused(refused, 400, "invalid_request", "actor_token_foreign")
     assert lab.exchange(subject, **acting(actor), dpop=proof(holder)).json["token_type"] == "DPoP"
+
+
+@pytest.mark.attack("EXCH-18")
+def test_a_platforms_token_is_an_actor_token_of_the_client_whose_workload_it_is(lab: Lab) -> None:
+    platform, subject = Vouchers(lab, PLATFORM), subject_of(lab, may_act={"iss": PLATFORM, "sub": "pod-1"})
+    issuers = lab.broker.federation.trusted.issuers
+
+    def work(tx: object) -> None:
+        entry = TrustedIssuer("td1", PLATFORM, None, ("acme",), (Use.WORKLOAD,), jwks=platform.jwks)
+        issuers.put(tx, replace(entry, reusable=True))
+        for name, client in (("one", SERVER), ("two", "notes-server")):
+            issuers.put(tx, Workload(name, "acme", "td1", client, {"sub": (f"pod-{1 + (name == 'two')}",)}))
+
+    lab.change(work)
+    issuers.refresh()
+
+    def says(**changes: object) -> dict[str, str]:
+        return acting(platform.says("JWT", **{"sub": "pod-1", **changes}), JWT_TYPE)
+
+    now = int(lab.clock.time)
+    bad = [
+        (says(sub="pod-2"), "actor_token_foreign"),
+        (says(sub="pod-3"), "actor_token_foreign"),
+        (says(aud=TICKETS), "actor_token_foreign"),
+        (says(exp=now - 60, iat=now - 120), "actor_token_expired"),
+        (says(jti=ABSENT), "actor_token_invalid"),
+        (acting(Vouchers(lab, PLATFORM).says("JWT", sub="pod-1"), JWT_TYPE), "actor_token_invalid"),
+    ]
+    for proof, reason in bad:
+        lab.refused(lab.exchange(subject, **proof), 400, "invalid_request", reason)
+    lab.refused(lab.exchange(subject), 400, "invalid_request", "may_act_other")
+    good = says()
+    answer = lab.exchange(subject, **good)
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    actor = claims(answer.json["access_token"])["act"]
+    assert (actor["iss"], actor["sub"], actor["client_id"]) == (ISSUER, SERVER, SERVER)
+    lab.refused(lab.exchange(subject, **good), 400, "invalid_request", "actor_token_replayed")
+    lab.switch("issuer", "td1")
+    lab.refused(lab.exchange(subject, **says()), 400, "invalid_request", "actor_token_off")
 
 
 @pytest.mark.attack("EXCH-14")

@@ -1,14 +1,20 @@
 """RFC 8693 section 2.1: the actor token, read: it says once more, of the caller alone, who acts.
 
 The caller has proved who it is before, so none is needed. One that is sent has to be the caller's own and new: a token
-of this door that the caller got for itself, or a JWT that it signed with a registered key of its own (RFC 7523).
+of this door that the caller got for itself, a JWT that it signed with a registered key of its own (RFC 7523), or one of
+the platform on which it runs, where that is trusted to say so.
 """
 
+from collections.abc import Mapping
+
+from broker.denials.model import Kind, Target
 from broker.estate.model import Resource
 from broker.guard.verifier import TokenRefused
 from broker.identity.clients.authentication.private_key_jwt import PURPOSE
 from broker.identity.clients.keys import ClientKeys, KeysUnavailable
 from broker.identity.clients.model import Client
+from broker.identity.federation.trusted.believe import NotTrusted
+from broker.identity.federation.trusted.workloads import Workloads
 from broker.protocol import assertion, jws
 from broker.protocol.assertion import Assertion, InvalidAssertion, NotSigned
 from broker.protocol.errors import OAuthError, Reason
@@ -16,7 +22,7 @@ from broker.protocol.jws import InvalidToken, Parts
 from broker.protocol.names import ACCESS_TOKEN_TYPE, SIGNING_ALGORITHMS, TOKEN_TYPES, TYP_ACCESS_TOKEN
 from broker.runtime.once import Spend
 from broker.tokens import live
-from broker.tokens.exchange.model import ActorToken, Subject, bad_actor
+from broker.tokens.exchange.model import ActorToken, Subject, away, bad_actor
 from broker.tokens.model import TokenRequest
 from broker.tokens.verified import OwnTokens
 
@@ -26,8 +32,8 @@ _REMEMBERED = 300.0
 
 
 class ActorTokens:
-    def __init__(self, own: OwnTokens, keys: ClientKeys) -> None:
-        self._own, self._keys = own, keys
+    def __init__(self, own: OwnTokens, keys: ClientKeys, workloads: Workloads) -> None:
+        self._own, self._keys, self._workloads = own, keys, workloads
 
     def read(self, request: TokenRequest, caller: Resource, subject: Subject) -> ActorToken | None:
         """None where there is none. OAuthError for one that is not the caller's, for this server, and good now."""
@@ -44,6 +50,8 @@ class ActorTokens:
             raise OAuthError("invalid_request", "The actor_token_type is not taken.", Reason.ACTOR_TOKEN_TYPE)
         if kind == ACCESS_TOKEN_TYPE or _typ(token) == TYP_ACCESS_TOKEN:
             return self._access_token(request, caller, subject, token)
+        if self._workloads.takes(token):
+            return self._of_platform(request, subject, token)
         return self._assertion(request, token)
 
     def _access_token(
@@ -96,6 +104,23 @@ class ActorTokens:
         )
         return ActorToken(client.client_id, client.client_id, spend)
 
+    def _of_platform(self, request: TokenRequest, subject: Subject, text: str) -> ActorToken:
+        try:
+            vouched, client_id = self._workloads.believed(text, request.door, request.now, grant=False)
+        except NotTrusted as refused:
+            if refused.passing:
+                raise away(refused.reason, refused.detail) from None
+            raise bad_actor(
+                _REASONS.get(refused.reason, Reason.ACTOR_TOKEN_INVALID), refused.detail
+            ) from None
+        if client_id != request.client.client_id or subject.token.tenant not in vouched.tenants:
+            raise bad_actor(Reason.ACTOR_TOKEN_FOREIGN, f"issuer {vouched.entry.id}")
+        if vouched.text("jti") is None:  # good more than once elsewhere, and here nothing is
+            raise bad_actor(Reason.ACTOR_TOKEN_INVALID, "jti")
+        issuer = Target(Kind.ISSUER, vouched.entry.id)
+        spend = vouched.once(bad_actor(Reason.ACTOR_TOKEN_REPLAYED))
+        return ActorToken(str(vouched.claims["iss"]), str(vouched.claims["sub"]), spend, (issuer,))
+
     def _signed(self, parts: Parts, client: Client) -> Assertion:
         try:
             return assertion.verify(parts, self._keys.of(client))
@@ -105,11 +130,14 @@ class ActorTokens:
             return assertion.verify(parts, self._keys.newer(client))
 
 
-_REASONS = {
+_REASONS: Mapping[str, Reason] = {
     jws.Reason.EXPIRED.value: Reason.ACTOR_TOKEN_EXPIRED,
     "iss": Reason.ACTOR_TOKEN_FOREIGN,
     "sub": Reason.ACTOR_TOKEN_FOREIGN,
     "aud": Reason.ACTOR_TOKEN_FOREIGN,
+    Reason.ASSERTION_EXPIRED: Reason.ACTOR_TOKEN_EXPIRED,
+    Reason.ASSERTION_FOREIGN: Reason.ACTOR_TOKEN_FOREIGN,
+    Reason.WORKLOAD_UNKNOWN: Reason.ACTOR_TOKEN_FOREIGN,
 }
 
 

@@ -91,6 +91,17 @@ def bad_subject(reason: Reason, detail: str = "") -> OAuthError:
     )
 
 
+def away(reason: Reason, detail: str) -> OAuthError:
+    """An issuer whose keys cannot be had now: no fault of the token's."""
+    return OAuthError(
+        "temporarily_unavailable",
+        "The keys of a token's issuer cannot be had now. Try again.",
+        reason,
+        detail=detail,
+        retry_after=5,
+    )
+
+
 def bad_actor(reason: Reason, detail: str = "") -> OAuthError:
     return OAuthError(
         "invalid_request",

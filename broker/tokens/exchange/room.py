@@ -2,7 +2,7 @@
 
 from broker.authorization.grants import Grants
 from broker.identity.clients.keys import ClientKeys
-from broker.identity.federation.trusted.believe import Trusted
+from broker.identity.federation.trusted.room import TrustedRoom
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.users.people import People
 from broker.protocol.names import TOKEN_TYPES
@@ -17,7 +17,7 @@ from broker.tokens.verified import OwnTokens
 def along_edges(
     world: World,
     own: OwnTokens,
-    trusted: Trusted,
+    trusted: TrustedRoom,
     client_keys: ClientKeys,
     grants: Grants,
     people: People,
@@ -26,8 +26,8 @@ def along_edges(
     """An access token is a JWT here, whichever of the two is asked for."""
     exchange = AlongEdges(
         world.entropy,
-        SubjectTokens(own, trusted),
-        ActorTokens(own, client_keys),
+        SubjectTokens(own, trusted.trusted),
+        ActorTokens(own, client_keys, trusted.workloads),
         grants,
         people,
         sessions,

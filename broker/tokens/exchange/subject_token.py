@@ -8,7 +8,7 @@ from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.names import ACCESS_TOKEN_TYPE, TOKEN_TYPES, TYP_ACCESS_TOKEN
 from broker.tokens import live
 from broker.tokens.exchange import foreign
-from broker.tokens.exchange.model import Subject, bad_subject
+from broker.tokens.exchange.model import Subject, away, bad_subject
 from broker.tokens.model import TokenRequest
 from broker.tokens.verified import OwnTokens
 
@@ -74,13 +74,7 @@ class SubjectTokens:
 def _refused(refused: NotTrusted) -> OAuthError:
     """The reasons of an exchange say what is wrong; whose fault it was stands in the detail."""
     if refused.passing:
-        return OAuthError(
-            "temporarily_unavailable",
-            "The keys of the subject_token's issuer cannot be had now.",
-            refused.reason,
-            detail=refused.detail,
-            retry_after=5,
-        )
+        return away(refused.reason, refused.detail)
     reasons = {
         Reason.ASSERTION_EXPIRED: Reason.SUBJECT_TOKEN_EXPIRED,
         Reason.ASSERTION_FOREIGN: Reason.SUBJECT_TOKEN_FOREIGN,
