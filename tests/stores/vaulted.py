@@ -106,7 +106,14 @@ def cases(mark: Callable[[str], str]) -> Iterator[tuple[Callable[..., object], C
         False,
     )
     yield vault.claim, lambda tx, o: vault.claim(tx, which(o), 1, "me", NOW, LATER), False
-    yield vault.fail, lambda tx, o: vault.fail(tx, which(o), 1, "me", LATER, "why"), False
+    yield (
+        vault.fail,
+        lambda tx, o: (
+            vault.claim(tx, which(o), 1, "me", NOW, LATER),
+            vault.fail(tx, which(o), 1, "me", LATER, "why"),
+        )[1],
+        False,
+    )
     yield vault.broke, lambda tx, o: vault.broke(tx, which(o), 1, "why", NOW), False
     yield (
         vault.erase,
