@@ -114,6 +114,19 @@ def test_an_answer_counts_once_even_when_it_comes_many_times_at_once(vault: Sett
 
 
 @pytest.mark.attack("VAULT-01")
+def test_a_code_of_another_visit_is_good_for_nothing_in_this_one(vault: Setting) -> None:
+    """An account slipped in: the code belongs to the verifier of the visit that it was given for."""
+    mallory, victim = vault.signed_in("bob"), vault.signed_in("alice")
+    theirs = vault.forge.visit(vault.begin(mallory), "mallory's")
+    came = vault.forge.visit(vault.begin(victim))
+    page = vault.back(victim, came | {"code": theirs["code"]})
+    assert "We could not believe that answer" in words(page, 400)
+    assert vault.lab.last("connection.refused")["reason"] == "provider_answer_invalid"
+    assert vault.lab.rows("vault_connection") == 0
+    connects(vault, *_again(vault))
+
+
+@pytest.mark.attack("VAULT-01")
 def test_an_answer_that_comes_too_late_connects_nothing(vault: Setting) -> None:
     browser = vault.signed_in("alice")
     came = vault.forge.visit(vault.begin(browser))

@@ -37,18 +37,19 @@ class Pair:
 
 
 @contextmanager
-def pair(folder: Path) -> Iterator[Pair]:
+def pair(folder: Path, estate: str | None = None) -> Iterator[Pair]:
+    """`estate`: by default that of the browser's tests."""
     forge = Provider()
     try:
-        with live.serve(folder, estate(forge)) as broker:
+        with live.serve(folder, with_forge(estate or ESTATE.read_text("utf-8"), forge)) as broker:
             yield Pair(broker, forge)
     finally:
         forge.close()
 
 
-def estate(forge: Provider) -> str:
-    """The estate of the browser's tests, with the system behind the server of the tickets."""
-    found = yaml.safe_load(ESTATE.read_text("utf-8"))
+def with_forge(estate: str, forge: Provider) -> str:
+    """The estate, with the system behind its server of the tickets."""
+    found = yaml.safe_load(estate)
     found["resources"].append(
         {
             "id": "forge",
@@ -56,7 +57,7 @@ def estate(forge: Provider) -> str:
             "provider": "generic",
             "uri": FORGE,
             "name": "Forge",
-            "tenants": ["acme", "globex"],
+            "tenants": "*",
             "scopes": [
                 {"name": "repo:read", "description": "Read your repositories", "default": True},
                 {"name": "repo:write", "description": "Change your repositories"},
@@ -72,7 +73,7 @@ def estate(forge: Provider) -> str:
             },
         }
     )
-    found["edges"].append(
+    found.setdefault("edges", []).append(
         {
             "from": "tickets",
             "to": "forge",
