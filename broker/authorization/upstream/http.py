@@ -70,7 +70,7 @@ def blueprint(behind: UpstreamLogin) -> Blueprint:
         return respond.redirect(url)
 
     def callback(provider: str, tenant: str | None = None) -> Response:
-        door, origin = doorway.open_at(tenant)
+        door, origin = doorway.at(tenant)  # who comes back is judged, and recorded, as somebody
         browser = cookie.read(request)
         with doorway.recorded(door, origin):
             query = form.query(request)
