@@ -80,8 +80,13 @@ class Introspection:
             return client, INACTIVE
         assert verified is not None
         now = self._world.clock.now()
-        resource = self._estate().by_exact_uri(verified.audience)
-        targets = [*live.of_token(verified), *([Target(Kind.RESOURCE, resource.id)] if resource else [])]
+        estate = self._estate()
+        resource = estate.by_exact_uri(verified.audience)
+        targets = [
+            *live.of_token(verified),
+            *live.of_edges(verified, estate),
+            *([Target(Kind.RESOURCE, resource.id)] if resource else []),
+        ]
         off = self._world.database.read(lambda tx: denials.first_off(tx, targets, now), verified.tenant)
         if off is not None:
             return client, INACTIVE

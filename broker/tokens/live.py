@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from broker.denials import live
-from broker.denials.model import Kind, Target
+from broker.denials.model import Kind, Target, edge_id
+from broker.estate.estate import Estate
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
@@ -58,6 +59,17 @@ def of_authority(authority: Authority) -> list[Target]:
         *([Target(Kind.ISSUER, authority.vouched_by)] if authority.vouched_by else []),
         *authority.targets,
     ]
+
+
+def of_edges(token: VerifiedToken, estate: Estate) -> list[Target]:
+    """The edges that it came along: whoever acted exchanged from its own resource to that of who acted next."""
+    here, found = estate.by_exact_uri(token.audience), []
+    for actor in token.actors:
+        before = estate.of_client(actor.client_id)
+        if here is not None and before is not None:
+            found.append(Target(Kind.EDGE, edge_id(before.id, here.id)))
+        here = before
+    return found
 
 
 def require(tx: Transaction, targets: Iterable[Target], now: float) -> None:

@@ -303,6 +303,21 @@ def test_an_edge_that_is_switched_off_is_off_until_it_is_lifted(lab: Lab) -> Non
     assert lab.exchange(subject).status_code == 200
 
 
+@pytest.mark.attack("KILL-03")
+def test_an_edge_that_is_switched_off_ends_what_came_along_it_however_far(lab: Lab) -> None:
+    subject = lab.tokens()["access_token"]
+    notes = lab.exchange(subject, resource=NOTES).json["access_token"]
+    crm = lab.exchange(notes, "notes-server").json["access_token"]
+    beside = lab.exchange(subject).json["access_token"]
+    lab.switch("edge", "tickets->notes")
+    assert lab.active(subject) and lab.active(beside, "crm-server")
+    assert not lab.active(notes, "notes-server") and not lab.active(crm, "crm-server")
+    lab.refused(lab.exchange(notes, "notes-server"), 400, "invalid_request", "edge_behind_off")
+    assert lab.exchange(beside, "crm-server", resource=LEDGER).status_code == 200
+    lab.lift("edge", "tickets->notes")
+    assert lab.active(crm, "crm-server")
+
+
 def test_an_edge_that_is_removed_is_gone(lab: Lab) -> None:
     subject = lab.tokens()["access_token"]
     lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "tickets", "crm"))

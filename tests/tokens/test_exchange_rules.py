@@ -129,6 +129,7 @@ def test_a_subject_stands_with_a_consent_that_stands() -> None:
         (Kind.TRANSACTION, Reason.TOKEN_OFF),
         (Kind.TOKEN, Reason.TOKEN_OFF),
         (Kind.ISSUER, Reason.ISSUER_OFF),
+        (Kind.EDGE, Reason.EDGE_BEHIND_OFF),
     ],
 )
 def test_whatever_is_off_of_a_subject_refuses_it_by_its_own_reason(kind: Kind, reason: Reason) -> None:

@@ -110,7 +110,11 @@ def _off(standing: Standing) -> OAuthError:
     """RFC 8693 section 2.2.2: what is wrong with the subject is `invalid_request` here."""
     assert standing.off is not None
     error = live.refused(standing.off)
-    if error.error == "invalid_target":
+    behind = _BEHIND.get(standing.off.kind)
+    if behind is None and error.error == "invalid_target":
         return error
-    of_chain = standing.off.kind is Kind.CLIENT
-    return bad_subject(Reason.ACTOR_OFF if of_chain else error.reason, error.detail)
+    return bad_subject(behind or error.reason, error.detail)
+
+
+_BEHIND = {Kind.CLIENT: Reason.ACTOR_OFF, Kind.EDGE: Reason.EDGE_BEHIND_OFF}
+"""What is off behind the subject token is another thing than the caller or the edge that it wants to go along."""
