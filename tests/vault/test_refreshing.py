@@ -55,7 +55,15 @@ def test_many_calls_at_once_at_two_replicas_cost_one_refresh_and_all_get_the_new
     calls = due.call()
     with outside(due.lab, due.lab.broker.egress) as replica, due.forge.holding() as held:
         there = Setting(replica, due.forge, due.wiki)
-        started = threading.Barrier(2 * MANY + 1)
+        started, polled, pause = threading.Barrier(2 * MANY + 1), threading.Event(), threading.Event()
+
+        def wait(_: float) -> None:
+            """The replica that does not ask sees that another does."""
+            polled.set()
+            pause.wait(0.01)
+
+        for broker in (due.lab.broker, replica.broker):
+            broker.vault.refreshing._wait = wait
 
         def release(index: int) -> object:
             started.wait()
@@ -64,6 +72,7 @@ def test_many_calls_at_once_at_two_replicas_cost_one_refresh_and_all_get_the_new
         def let_go() -> None:
             started.wait()
             held.wait_for(1)
+            assert polled.wait(30)
             held.release()
 
         threading.Thread(target=let_go).start()
