@@ -9,6 +9,8 @@ from flask import Flask, Response, abort, request
 
 from broker import schema
 from broker.account import http as account_http
+from broker.account.connections import http as connections_http
+from broker.account.connections.mine import Mine
 from broker.account.face import Face
 from broker.account.methods import http as methods_http
 from broker.authorization import http as authorization_http
@@ -46,7 +48,8 @@ __all__ = [
 
 migrate = schema.migrate
 migrations_pending = schema.pending
-_TICK_SECONDS, _GAUGE_SECONDS, _NOTICE_SECONDS = 1.0, 5.0, 2.0
+_TICK_SECONDS, _GAUGE_SECONDS, _NOTICE_SECONDS, _CLAIM_SECONDS = 1.0, 5.0, 2.0, 600.0
+_REWRAP_SECONDS = 600.0
 
 
 def create_app(broker: Broker) -> Flask:
@@ -63,7 +66,10 @@ def create_app(broker: Broker) -> Flask:
     app.url_map.merge_slashes = False
     observe.install(app, broker.metrics)
     doorway = Doorway(
-        lambda tenant: broker.estate().doors.at_path(tenant), sources, broker.authorize.turned_away
+        lambda tenant: broker.estate().doors.at_path(tenant),
+        sources,
+        broker.authorize.turned_away,
+        broker.tenants.closed,
     )
 
     desk = Desk(
@@ -155,10 +161,16 @@ def create_app(broker: Broker) -> Flask:
         )
     )
     face = Face(broker.visitors, broker.estate, broker.manners, doorway)
+    mine = Mine(broker.vault.connections, broker.estate, broker.providers.known)
     app.register_blueprint(
         account_http.blueprint(
-            account_http.Account(face, broker.apps, broker.sessions, broker.signing_in, broker.federation)
+            account_http.Account(
+                face, broker.apps, mine, broker.sessions, broker.signing_in, broker.federation
+            )
         )
+    )
+    app.register_blueprint(
+        connections_http.blueprint(connections_http.Connecting(face, mine, broker.vault, broker.world.clock))
     )
     app.register_blueprint(
         methods_http.blueprint(methods_http.Methods(face, broker.signing_in, broker.federation))
@@ -229,7 +241,11 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
     ]
     if leased:
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
+        duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]
+        duties += [Duty("releases", _NOTICE_SECONDS, broker.vault.watch.run)]
+        duties += [Duty("farewells", _NOTICE_SECONDS, broker.vault.farewells.deliver)]
+        duties += [Duty("rewrap", _REWRAP_SECONDS, broker.vault.connections.rewrap)]
     world = broker.world
     holder = world.entropy.identifier("proc", world.clock.now())
     round_of_duties = Duties(world.database, world.clock, broker.metrics, holder, duties)

@@ -7,6 +7,7 @@ from broker.account.visitor import Visitors
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.authorize import Authorize
+from broker.authorization.choices.choices import Choices
 from broker.authorization.consent import Consent
 from broker.authorization.device.devices import Devices
 from broker.authorization.device.entry import Entry
@@ -21,6 +22,7 @@ from broker.authorization.sweep import sweep as sweep_authorization
 from broker.denials import live
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.estate.estate import Estate
 from broker.estate.published import Published
 from broker.identity.clients.authentication.authenticate import Authenticator
@@ -47,6 +49,7 @@ from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
 from broker.tokens.userinfo.tell import UserInfo
+from broker.vault.room import Room as VaultRoom
 from broker.web.manners import Manners
 
 
@@ -64,11 +67,13 @@ class Broker:
     estate_snapshot: Snapshot[Estate]
     tenants: Tenants
     changes: Changes
+    claims: Claims
     clients: Clients
     people: People
     sessions: Sessions
     providers: Providers
     federation: FederationRoom
+    vault: VaultRoom
     grants: Grants
     switches: Switches
     registration: Registration
@@ -78,6 +83,7 @@ class Broker:
     pushed: PushedRequests
     push: Push
     interactions: Interactions
+    choices: Choices
     consent: Consent
     devices: Devices
     device_start: Start
@@ -118,6 +124,7 @@ class Broker:
         self.tidy()
         self.sweep()
         self.logout_notices.deliver()
+        self.vault.tend()
 
     def tidy(self) -> None:
         """What every process does for itself: record what it counted, forget what is over."""
@@ -130,12 +137,14 @@ class Broker:
 
         def sweep(tx: Transaction) -> None:
             sweep_authorization(tx, now)
+            self.choices.sweep(tx, now)
             self.pushed.sweep(tx)
             self.devices.sweep(tx, now)
             self.families.sweep(tx, now)
             self.sessions.sweep(tx)
             self.signing_in.notices.sweep(tx)
             self.federation.visits.sweep(tx, now)
+            self.vault.sweep(tx, now)
             live.sweep(tx, now)
             self.registration.expire(tx)
             once.sweep(tx, now)

@@ -9,12 +9,15 @@ from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.built import Broker as Broker
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.estate.estate import STAMP
 from broker.estate.published import Offer, Published
 from broker.identity.clients import room as clients_room
+from broker.identity.clients.model import METHODS
 from broker.identity.federation.links import Links
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.room import furnished
+from broker.identity.federation.trusted.room import believing
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.keys import DoorKeys
 from broker.identity.tenants.tenants import Tenants
@@ -38,6 +41,7 @@ from broker.runtime.world import World
 from broker.settings import Settings
 from broker.tokens import consented, who
 from broker.tokens import room as tokens_room
+from broker.vault import room as vault_room
 from broker.web.certificate import Certificates
 from broker.web.cookie import Cookie
 from broker.web.csrf import Csrf
@@ -49,7 +53,12 @@ from keys.sealed import KeyEncryptionKey, read_key_file
 
 
 def sealing_key(settings: Settings) -> KeyEncryptionKey:
-    """The key-encryption key from the environment or its file; ValueError or OSError in plain words."""
+    """The key-encryption key, and the one before it where that is named; ValueError or OSError in plain words."""
+    key, previous = _sealing_key(settings), settings.previous_key_encryption_key_file
+    return key if previous is None else key.after(read_key_file(previous))
+
+
+def _sealing_key(settings: Settings) -> KeyEncryptionKey:
     if settings.key_encryption_key is not None:
         return KeyEncryptionKey.parse(settings.key_encryption_key.get_secret_value())
     credentials = settings.credentials_directory
@@ -99,7 +108,10 @@ def compose(
     changes = Changes(world, tenants, settings.issuer)
     snapshot = Snapshot(STAMP, world.database, world.clock, changes.load)
     estate = snapshot.get
-    by = clients_room.furnished(world, recorder, refusals, egress, kek, lambda: estate().doors, settings)
+    believed = believing(world, egress, lambda: estate().doors, STAMP)
+    by = clients_room.furnished(
+        world, recorder, refusals, egress, kek, believed.workloads, lambda: estate().doors, settings
+    )
     passwords = Passwords(settings.argon2_memory_kib, settings.argon2_iterations)
     sessions = Sessions(world, recorder, settings.session_idle, settings.session_absolute)
     notices = Notices(world, recorder)
@@ -135,6 +147,7 @@ def compose(
         providers,
         links,
         signing_in.ways_in,
+        believed,
         lambda: estate().doors,
         key=kek.derive("federation"),
         per_minute=settings.interactions_per_minute,
@@ -155,8 +168,31 @@ def compose(
         signing_in.sign_in.reachable,
         settings,
     )
+    vault = vault_room.furnished(
+        world,
+        recorder,
+        refusals,
+        egress,
+        people,
+        providers,
+        estate,
+        kek,
+        per_minute=settings.interactions_per_minute,
+    )
     tokens = tokens_room.furnished(
-        world, recorder, refusals, kek, keys, estate, by, people, front.grants, settings
+        world,
+        recorder,
+        refusals,
+        kek,
+        keys,
+        estate,
+        by,
+        people,
+        sessions,
+        federation.trusted,
+        front,
+        vault,
+        settings,
     )
     signing_in.new_passwords.on_reset(
         lambda tx, user_id: front.grants.end_all(tx, user_id, "the password was set anew")
@@ -164,7 +200,7 @@ def compose(
     sources = Sources(settings.trusted_proxies, world.entropy)
     offer = Offer(
         tuple(tokens.pipeline.grant_types),
-        tuple(by.authenticator.methods),
+        tuple(name for name in by.authenticator.methods if name in METHODS),
         PROMPTS,
         settings.registration_open,
         settings.client_documents,
@@ -185,11 +221,13 @@ def compose(
         estate_snapshot=snapshot,
         tenants=tenants,
         changes=changes,
+        claims=Claims(world, recorder, egress, lambda: estate().doors),
         clients=by.clients,
         people=people,
         sessions=sessions,
         providers=providers,
         federation=federation,
+        vault=vault,
         grants=front.grants,
         switches=Switches(world, recorder),
         registration=by.registration,
@@ -199,6 +237,7 @@ def compose(
         pushed=front.pushed,
         push=front.push,
         interactions=front.interactions,
+        choices=front.choices,
         consent=front.consent,
         devices=front.devices,
         device_start=front.device_start,
@@ -213,7 +252,7 @@ def compose(
         logout_notices=front.logout_notices,
         published=Published(estate, keys, world.clock, offer, settings.metadata_max_age),
         visitors=Visitors(world, people, sessions, front.questions),
-        apps=Apps(world, front.grants, by.clients, estate),
+        apps=Apps(world, front.grants, front.choices, by.clients, people, estate),
         manners=Manners(
             Cookie(settings.secure),
             Cookie(settings.secure, "known", familiar.LIFETIME),

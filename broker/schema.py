@@ -11,38 +11,54 @@ from sqlalchemy import URL, Connection, MetaData, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 import broker.audit.store
+import broker.authorization.choices.store
 import broker.authorization.device.store
 import broker.authorization.logout.store
 import broker.authorization.pushed.store
 import broker.authorization.store
 import broker.denials.store
+import broker.estate.claims.store
 import broker.estate.store
 import broker.identity.clients.store
 import broker.identity.federation.store
+import broker.identity.federation.trusted.store
 import broker.identity.sessions.store
 import broker.identity.tenants.store
 import broker.identity.users.credentials.store
 import broker.identity.users.store
 import broker.tokens.store
+import broker.vault.credentials.store
+import broker.vault.farewells.store
+import broker.vault.releases.store
+import broker.vault.store
+import broker.vault.underway.store
 import keys.store
 from broker.runtime import database, once
 
 # Importing a store puts its tables into the shared metadata.
 _STORES = (
     broker.audit.store,
+    broker.authorization.choices.store,
     broker.authorization.pushed.store,
     broker.authorization.device.store,
     broker.authorization.logout.store,
     broker.authorization.store,
     broker.denials.store,
+    broker.estate.claims.store,
     broker.estate.store,
     broker.identity.clients.store,
     broker.identity.federation.store,
+    broker.identity.federation.trusted.store,
     broker.identity.sessions.store,
     broker.identity.tenants.store,
     broker.identity.users.credentials.store,
     broker.identity.users.store,
     broker.tokens.store,
+    broker.vault.credentials.store,
+    broker.vault.farewells.store,
+    broker.vault.releases.store,
+    broker.vault.underway.store,
+    broker.vault.store,
     once,
 )
 METADATA: tuple[MetaData, ...] = (database.metadata, keys.store.metadata)

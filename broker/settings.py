@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         None,
         description="A file with the sealing key (a credential directory works); default: `kek` in the data folder.",
     )
+    previous_key_encryption_key_file: Path | None = Field(
+        None,
+        description="The file of the sealing key before this one, while anything is still sealed under it.",
+    )
     credentials_directory: Path | None = Field(
         None,
         description="A folder of credentials made for this service; its file `kek` is used when no other is named.",

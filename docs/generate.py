@@ -19,6 +19,7 @@ from broker.app import compose, create_app, migrate
 from broker.audit.model import FACTS
 from broker.protocol.errors import STATUS, Reason
 from broker.settings import Settings
+from broker.tokens.exchange.refusals import REFUSALS
 
 HERE = Path(__file__).parent
 UNWRITTEN = "(not written yet)"
@@ -57,12 +58,20 @@ def facts(_: Sentences) -> list[str]:
     return _table(("Fact", "What happened"), [(f"`{name}`", text) for name, text in FACTS.items()])
 
 
+def exchange(_: Sentences) -> list[str]:
+    rows = [
+        (f"`{reason}`", str(question), f"`{error}`") for reason, (question, error) in REFUSALS.items()
+    ]
+    return _table(("Reason", "About", "Error"), rows)
+
+
 TABLES: Mapping[str, Callable[[Sentences], list[str]]] = {
     "settings": settings,
     "endpoints": endpoints,
     "errors": errors,
     "reasons": reasons,
     "facts": facts,
+    "exchange": exchange,
 }
 
 

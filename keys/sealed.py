@@ -32,6 +32,7 @@ class KeyEncryptionKey:
     """The 32 secret bytes under which private keys and third-party tokens are sealed. Prints as `***`."""
 
     _secret: bytes = field(repr=False)
+    _previous: "KeyEncryptionKey | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self._secret) != _SIZE:
@@ -62,6 +63,28 @@ class KeyEncryptionKey:
         typed = all(32 <= byte < 127 for byte in self._secret)
         return typed or len(set(self._secret)) <= _SIZE // 2 or len(steps) == 1
 
+    @property
+    def id(self) -> str:
+        """Names this key beside what it sealed, and tells nothing of it."""
+        return self.derive("id").hex()[:16]
+
+    def after(self, previous: "KeyEncryptionKey") -> "KeyEncryptionKey":
+        """This key, which also opens what `previous` sealed: for as long as such values are about."""
+        return KeyEncryptionKey(self._secret, previous)
+
+    def wrap(self, context: Mapping[str, str]) -> "tuple[KeyEncryptionKey, bytes]":
+        """A new data key, and itself sealed under this one."""
+        secret = AESGCM.generate_key(256)
+        return KeyEncryptionKey(secret), self.seal(secret, context)
+
+    def rewrap(self, key: "KeyEncryptionKey", context: Mapping[str, str]) -> bytes:
+        """A data key sealed under this one, again."""
+        return self.seal(key._secret, context)
+
+    def unwrap(self, sealed: bytes, context: Mapping[str, str]) -> "KeyEncryptionKey":
+        """The data key that `wrap` made, or SealError."""
+        return KeyEncryptionKey(self.open(sealed, context))
+
     def seal(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         """Encrypt and bind to `context`: it is not stored, and opening takes the same pairs again."""
         nonce = os.urandom(_NONCE)
@@ -69,6 +92,14 @@ class KeyEncryptionKey:
 
     def open(self, sealed: bytes, context: Mapping[str, str]) -> bytes:
         """The plaintext, or SealError."""
+        try:
+            return self._opened(sealed, context)
+        except SealError:
+            if self._previous is None:
+                raise
+            return self._previous.open(sealed, context)
+
+    def _opened(self, sealed: bytes, context: Mapping[str, str]) -> bytes:
         if len(sealed) < len(_FORMAT) + _NONCE + _TAG or not sealed.startswith(_FORMAT):
             raise SealError("this is not a sealed value of a known format")
         nonce, ciphertext = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]

@@ -31,6 +31,7 @@ from broker.runtime.database import Transaction, Unavailable, bump
 from broker.runtime.entropy import SystemEntropy
 from broker.settings import Settings
 from keys.sealed import KeyEncryptionKey
+from tests import warm as warm
 from tests.engines import Engine
 
 ISSUER = "https://as.example"

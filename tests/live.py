@@ -61,7 +61,7 @@ def serve(folder: Path, estate: str, host: str = "127.0.0.1") -> Iterator[LiveBr
         ) as process,
     ):
         try:
-            _wait_until_ready(process, broker.issuer, log)
+            wait_until_ready(process, broker.issuer, log)
             yield broker
         finally:
             process.terminate()
@@ -71,7 +71,8 @@ def serve(folder: Path, estate: str, host: str = "127.0.0.1") -> Iterator[LiveBr
                 process.kill()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return once `url` gives any answer; AssertionError with the log when the process ends or takes too long."""
     for _ in range(_POLLS):
         try:
             httpx2.get(url, timeout=5, trust_env=False)
@@ -82,7 +83,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
                 break
             except subprocess.TimeoutExpired:
                 continue
-    raise AssertionError(f"`broker dev` did not start: {log.read_text(errors='replace')}")
+    raise AssertionError(f"{url} did not start: {log.read_text(errors='replace')}")
 
 
 class Page(HTMLParser):

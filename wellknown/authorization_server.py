@@ -1,4 +1,4 @@
-"""RFC 8414 section 2, RFC 8705 sections 3.3 and 5, RFC 9126 section 5, RFC 9207 section 3, RFC 9728 section 4."""
+"""RFC 8414 section 2, RFC 8705 sections 3.3 and 5, RFC 9126 section 5, RFC 9207, RFC 9701 section 7, RFC 9728."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,14 @@ _MTLS_ENDPOINTS = (
     ("userinfo", "userinfo"),
 )
 _LISTS = (
+    "introspection_signing_alg_values_supported",
     "dpop_signing_alg_values_supported",
     "prompt_values_supported",
     "acr_values_supported",
     "authorization_details_types_supported",
     "ui_locales_supported",
+    "authorization_grant_profiles_supported",
+    "identity_chaining_requested_token_types_supported",
 )
 
 
@@ -43,6 +46,7 @@ class ServerMetadata:
         "client_secret_post",
     )
     auth_signing_alg_values_supported: Sequence[str] = ()
+    introspection_signing_alg_values_supported: Sequence[str] = ()
     response_modes_supported: Sequence[str] = ("query",)
     dpop_signing_alg_values_supported: Sequence[str] = ()
     prompt_values_supported: Sequence[str] = ()
@@ -50,6 +54,8 @@ class ServerMetadata:
     claims_supported: Sequence[str] = ()
     acr_values_supported: Sequence[str] = ()
     authorization_details_types_supported: Sequence[str] = ()
+    authorization_grant_profiles_supported: Sequence[str] = ()
+    identity_chaining_requested_token_types_supported: Sequence[str] = ()
     devices: bool = False
     registration: bool = True
     require_pushed_authorization_requests: bool = False

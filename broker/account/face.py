@@ -1,8 +1,8 @@
 """OWASP ASVS V3.5, V8.2: how every page of an account begins: which door, whose account, and the form that was sent."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import wraps
 
 from flask import Response, abort, request
@@ -14,7 +14,7 @@ from broker.authorization.logout.model import BY_HAND
 from broker.estate.estate import Estate
 from broker.identity.tenants.model import Door
 from broker.protocol.origin import Origin
-from broker.protocol.parameters import Parameters
+from broker.protocol.parameters import REPEATABLE, Parameters
 from broker.web import errors, form, respond
 from broker.web.doorway import Doorway
 from broker.web.manners import Manners
@@ -53,8 +53,16 @@ class Face:
     ) -> None:
         self._visitors, self.estate, self._manners, self.doorway = visitors, estate, manners, doorway
 
-    def signed_in(self, page: str = "") -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-        """`page`: a name of `PAGES`, to which signing in leads on."""
+    def signed_in(
+        self,
+        page: str = "",
+        way: Callable[..., Way] | None = None,
+        repeatable: Iterable[str] = REPEATABLE,
+    ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+        """`page`: a name of `PAGES`, to which signing in leads on; or `way`, of what was sent and named in the path.
+
+        `repeatable`: fields of its form that may come several times.
+        """
 
         def decorated(view: Callable[..., Response]) -> Callable[..., Response]:
             @wraps(view)
@@ -63,17 +71,26 @@ class Face:
                 with self.doorway.recorded(door, origin):
                     if request.method == "POST":
                         self._manners.csrf.same_site(request)
-                    sent = form.body(request) if request.method == "POST" else form.query(request)
-                    visitor = self._visitors.of(door, self._manners.cookie.read(request))
+                    posted = request.method == "POST"
+                    sent = form.body(request, repeatable) if posted else form.query(request)
+                    visitor = self.visitor(door)
                     if visitor is None:
+                        on = Way(to="account", about=page) if way is None else way(sent, **named)
                         # `again`: whoever is signed in here has no account at this door
-                        way = Way(to="account", about=page, again=True)
-                        return respond.redirect(door.url(way.path()))
+                        return respond.redirect(door.url(replace(on, again=True).path()))
                     return view(Visit(door, origin, visitor, sent), **named)
 
             return opened
 
         return decorated
+
+    def visitor(self, door: Door) -> Visitor | None:
+        """Who sent this request, for a page that nobody is made to sign in for. OAuthError when they are off."""
+        return self._visitors.of(door, self._manners.cookie.read(request))
+
+    def browser(self) -> str | None:
+        """The cookie of this request."""
+        return self._manners.cookie.read(request)
 
     def sending(self, visit: Visit, path: str, about: str) -> views.Sending:
         """Where a form goes, with the token that `check` wants to see again."""
@@ -88,9 +105,13 @@ class Face:
 
     def around(self, visit: Visit) -> views.Around:
         door, visitor = visit.door, visit.visitor
+        estate = self.estate()
         return {
             "base": visit.url(),
-            "door_name": self.estate().doors.name(door, self._manners.server_name),
+            "connections": door.url("/connections")
+            if estate.connectable(door, visitor.user.tenants())
+            else "",
+            "door_name": estate.doors.name(door, self._manners.server_name),
             "user_name": visitor.user.name,
             "user_id": visitor.user.id,
             "sign_out": door.url("/logout"),

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from broker.account import views
 from broker.account.apps import Apps
+from broker.account.connections.mine import Mine
 from broker.account.face import Face, Visit, gone, named_page
 from broker.account.methods import views as method_views
 from broker.identity.federation.room import Room as Federation
@@ -22,6 +23,7 @@ class Account:
 
     face: Face
     apps: Apps
+    mine: Mine
     sessions: Sessions
     signing_in: SigningIn
     federation: Federation
@@ -41,7 +43,9 @@ def blueprint(behind: Account) -> Blueprint:
         if whole(visit.visitor.session.provider):
             factors, _ = behind.signing_in.ways_in.of(user.id)
             ways = method_views.ways(factors, behind.federation.links.good(user.id), lang)
-        return respond.page(views.overview(around, tenants, apps, seen(visit.visitor.session), ways))
+        connected = behind.mine.connected(visit.door, visit.visitor)
+        here = seen(visit.visitor.session)
+        return respond.page(views.overview(around, tenants, apps, connected, here, ways))
 
     @face.signed_in("apps")
     def apps(visit: Visit) -> Response:
@@ -61,6 +65,25 @@ def blueprint(behind: Account) -> Blueprint:
             return gone()
         face.check(visit, f"app {app_id}")
         behind.apps.remove(visit.door, visit.visitor.user.id, app_id, visit.origin)
+        return respond.redirect(visit.url(f"/apps/{app_id}"))
+
+    @face.signed_in("apps")
+    def tenant_of(visit: Visit, app_id: str) -> Response:
+        found = behind.apps.one(visit.door, visit.visitor.user.id, app_id)
+        if found is None or not found.tenants:
+            return gone()
+        form = face.sending(visit, f"/apps/{app_id}/tenant", f"tenant {app_id}")
+        return respond.page(views.app_tenant(face.around(visit), found, face.estate(), form))
+
+    @face.signed_in("apps")
+    def choose(visit: Visit, app_id: str) -> Response:
+        mine = visit.visitor.user.id
+        found = behind.apps.one(visit.door, mine, app_id)
+        if found is None or not found.tenants:
+            return gone()
+        face.check(visit, f"tenant {app_id}")
+        if not behind.apps.choose(visit.door, mine, found, visit.form.get("tenant"), visit.origin):
+            return gone()
         return respond.redirect(visit.url(f"/apps/{app_id}"))
 
     @face.signed_in("sessions")
@@ -96,6 +119,8 @@ def blueprint(behind: Account) -> Blueprint:
     everywhere(routes, "/account/apps", apps, "GET")
     everywhere(routes, "/account/apps/<app_id>", app, "GET")
     everywhere(routes, "/account/apps/<app_id>", remove, "POST")
+    everywhere(routes, "/account/apps/<app_id>/tenant", tenant_of, "GET")
+    everywhere(routes, "/account/apps/<app_id>/tenant", choose, "POST")
     everywhere(routes, "/account/sessions", sessions, "GET")
     everywhere(routes, "/account/sessions", end, "POST")
     return routes

@@ -13,7 +13,9 @@ class App:
     """What a person allowed one client at one resource in one tenant, however often they were asked.
 
     `grants` are newest first and never empty; the newest gives it its `id`. `client` and `resource` are None when
-    they are gone. `ended`: nothing of it is in force any more.
+    they are gone. `ended`: nothing of it is in force any more. `tenants`: where the person may let the client work, if
+    there are several, and at the door where they are asked; `chosen`: the one that they chose, None when they will be
+    asked.
     """
 
     grants: tuple[Grant, ...]
@@ -21,6 +23,8 @@ class App:
     resource: Resource | None
     tenant_name: str
     ended: bool = False
+    tenants: tuple[str, ...] = ()
+    chosen: str | None = None
 
     @property
     def id(self) -> str:

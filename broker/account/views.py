@@ -25,6 +25,7 @@ class Around(TypedDict):
     """The fields of `AccountPage`, the same for every page of one visit."""
 
     base: str
+    connections: str
     door_name: str
     user_name: str
     user_id: str
@@ -42,11 +43,21 @@ class Sending:
 
 
 def overview(
-    around: Around, tenants: Sequence[str], apps: Sequence[App], sessions: Sequence[Seen], ways: Sequence[str]
+    around: Around,
+    tenants: Sequence[str],
+    apps: Sequence[App],
+    connected: int,
+    sessions: Sequence[Seen],
+    ways: Sequence[str],
 ) -> str:
     return account_pages.overview(
         account_pages.OverviewView(
-            tenants=tuple(tenants), apps=len(apps), sessions=len(sessions), ways=tuple(ways), **around
+            tenants=tuple(tenants),
+            apps=len(apps),
+            connected=connected,
+            sessions=len(sessions),
+            ways=tuple(ways),
+            **around,
         )
     )
 
@@ -71,6 +82,21 @@ def app(around: Around, found: App, estate: Estate, form: Sending) -> str:
             action=form.action,
             csrf=form.csrf,
             calls=call_lines(found.resource, found.details) if found.resource else (),
+            chooses=bool(found.tenants),
+            chosen_tenant=estate.doors.tenants[found.chosen].name if found.chosen else None,
+            **around,
+        )
+    )
+
+
+def app_tenant(around: Around, found: App, estate: Estate, form: Sending) -> str:
+    return account_pages.app_tenant(
+        account_pages.AppTenantView(
+            app=_line(found, around["base"]),
+            tenants=tuple((name, estate.doors.tenants[name].name) for name in found.tenants),
+            chosen=found.chosen,
+            action=form.action,
+            csrf=form.csrf,
             **around,
         )
     )

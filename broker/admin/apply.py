@@ -1,17 +1,19 @@
 """Apply an estate file: judged whole, planned and done in one transaction, each change with its record."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from broker.admin import authority, references
 from broker.admin import plan as planning
-from broker.admin import references
 from broker.admin.model import Change, EstateProblems, Holdings, Key, Problem, Wanted
 from broker.admin.rooms import Rooms
 from broker.audit.model import Fact
+from broker.estate.claims.model import Claim
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import SECRET_METHODS, Client
 from broker.identity.federation.model import Provider
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import User
 from broker.protocol.names import NONE
@@ -50,20 +52,25 @@ class Apply:
         dry_run: bool = False,
         prune: bool = False,
         removal: Removal = nothing,
+        within: str | None = None,
     ) -> list[Change]:
-        """What changed, or would. EstateProblems when something does not fit; then nothing changed."""
+        """What changed, or would. EstateProblems when something does not fit; then nothing changed.
+
+        `within`: with the authority of this tenant's own admins, None with that of the server's.
+        """
         removal = planning.prunable if prune else removal
         ready = self._ready(wanted)
         database = self._rooms.world.database
         if dry_run:
-            return database.read(lambda tx: self._judge(tx, wanted, removal, ready))
+            return database.read(lambda tx: self._judge(tx, wanted, removal, ready, within)[0])
         doing: list[Change] = []
 
         def unit(tx: Transaction) -> list[Change]:
-            changes = self._judge(tx, wanted, removal, ready)
+            changes, claims = self._judge(tx, wanted, removal, ready, within)
             for change in changes:
                 doing[:] = [change]
                 self._do(tx, change, wanted, ready.hashes, origin)
+                authority.registered(self._rooms, tx, change, wanted, claims)
             if changes:
                 self._rooms.changes.announce(tx)
             self._rooms.prepare_keys(tx)
@@ -84,6 +91,8 @@ class Apply:
             "action": change.action,
             "fields": list(change.members),
         }
+        if change.noun == "edge":  # who may act towards whom is asked of the evidence, with its terms
+            said["terms"] = {item.member: item.after for item in change.differences}
         fact = Fact(
             "estate.applied",
             tenant=tenant,
@@ -98,6 +107,7 @@ class Apply:
         return Holdings.of(
             rooms.tenants.every(tx),
             rooms.providers.every(tx),
+            rooms.issuers.every(tx),
             rooms.people.every(tx),
             rooms.clients.every(tx),
             rooms.changes.resources(tx),
@@ -124,13 +134,13 @@ class Apply:
                 )
         return _Ready(hashes, problems)
 
-    def _judge(self, tx: Transaction, wanted: Wanted, removal: Removal, ready: _Ready) -> list[Change]:
+    def _judge(
+        self, tx: Transaction, wanted: Wanted, removal: Removal, ready: _Ready, within: str | None
+    ) -> tuple[list[Change], Mapping[str, Claim]]:
+        """The plan, and where a tenant's admins act, the claims by which they do."""
         current = self._holdings(tx)
         removed = removal(wanted, current)
         outcome = planning.after(wanted, current, removed)
-        wrong = ready.problems + references.check(outcome, wanted, current)
-        if wrong:
-            raise EstateProblems(wrong)
         clients = self._rooms.clients
         renewed: set[Key] = {("user", user_id) for user_id in ready.hashes}
         for client_id, secret in wanted.secrets.items():
@@ -140,18 +150,30 @@ class Apply:
             provider = wanted.holdings.providers[provider_id]
             if not self._rooms.providers.has_secret(tx, provider, secret):
                 renewed.add(("idp", provider_id))
-        return planning.plan(wanted, current, removed, renewed)
+        for resource_id, secret in wanted.vault_secrets.items():
+            if not self._rooms.vault.credentials.has(tx, resource_id, secret):
+                renewed.add(("resource", resource_id))
+        changes = planning.plan(wanted, current, removed, renewed)
+        # First: whoever may not change it is not told how it hangs together with what is others'.
+        claims = authority.claims_for(self._rooms, tx, changes, wanted, current, within)
+        wrong = ready.problems + references.check(outcome, wanted, current)
+        if wrong:
+            raise EstateProblems(wrong)
+        return changes, claims
 
     def _do(
         self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], origin: Origin
     ) -> None:
-        tenant = (
-            self._remove(tx, change) if change.action == "delete" else self._put(tx, change, wanted, hashes)
-        )
+        if change.action == "delete":
+            tenant = self._remove(tx, change)
+        else:
+            tenant = self._put(tx, change, wanted, hashes, origin.client or origin.source)
         self.record(tx, change, tenant, origin)
 
-    def _put(self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str]) -> str | None:
-        """Create or change one object; the tenant that it belongs to alone."""
+    def _put(
+        self, tx: Transaction, change: Change, wanted: Wanted, hashes: dict[str, str], by: str
+    ) -> str | None:
+        """Create or change one object for `by`; the tenant that it belongs to alone."""
         rooms = self._rooms
         held = wanted.holdings.held[change.key]
         match held:
@@ -162,6 +184,9 @@ class Apply:
                 rooms.providers.put(tx, held)
                 if (secret := wanted.provider_secrets.get(held.id)) is not None or held.method == NONE:
                     rooms.providers.set_secret(tx, held, secret)
+                return held.tenant
+            case TrustedIssuer() | Workload() | Recipient():
+                rooms.issuers.put(tx, held)
                 return held.tenant
             case User():
                 if rooms.clients.ever(tx, held.id):  # one namespace, and no id is given twice
@@ -181,9 +206,11 @@ class Apply:
                 return held.tenant
             case Resource():
                 rooms.changes.put_resource(tx, held)
+                if (secret := wanted.vault_secrets.get(held.id)) is not None:
+                    rooms.vault.credentials.set(tx, held.id, secret)
                 return held.tenants[0] if len(held.tenants) == 1 and not held.serves("*") else None
             case Edge():
-                rooms.changes.put_edge(tx, held)
+                rooms.changes.put_edge(tx, held, by)
                 return None
             case _:
                 assert_never(held)
@@ -192,15 +219,25 @@ class Apply:
         rooms = self._rooms
         match change.noun:
             case "tenant":
+                rooms.vault.connections.end_all(tx, "the tenant was removed", tenant=change.id)
                 rooms.tenants.remove(tx, change.id)
                 return change.id
             case "idp":
                 rooms.providers.remove(tx, change.id)
+            case "issuer":
+                rooms.issuers.remove(tx, TrustedIssuer, change.id)
+            case "workload":
+                rooms.issuers.remove(tx, Workload, change.id)
+            case "recipient":
+                rooms.issuers.remove(tx, Recipient, change.id)
             case "user":
+                rooms.vault.connections.end_all(tx, "the user was removed", user_id=change.id)
                 rooms.people.remove(tx, change.id)
             case "client":
                 rooms.clients.remove(tx, change.id)
             case "resource":
+                rooms.vault.connections.end_all(tx, "the resource was removed", resource_id=change.id)
+                rooms.vault.credentials.set(tx, change.id, None)
                 rooms.changes.remove_resource(tx, change.id)
             case _:
                 source, _, target = change.id.partition("->")

@@ -7,24 +7,38 @@ from broker.admin.model import Problem
 from broker.identity.clients import keys, openid
 from broker.identity.clients.documents import address
 from broker.identity.clients.documents.address import Here
-from broker.identity.clients.model import METHODS
+from broker.identity.clients.model import GIVEN_METHODS
 from broker.protocol import certificate_subject
 from broker.protocol.certificate_subject import MEMBERS
-from broker.protocol.names import NONE, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH
+from broker.protocol.names import (
+    NONE,
+    PRIVATE_KEY_JWT,
+    SIGNING_ALGORITHMS,
+    TLS_CLIENT_AUTH,
+    WORKLOAD_JWT,
+)
 
 
 def check(path: str, entry: Credentials, public: bool) -> Iterator[Problem]:
-    """What does not fit together of method, secret, keys and certificate."""
+    """What does not fit together of method, secret, keys and certificate, or cannot sign answers to it."""
     method = entry.token_endpoint_auth_method
     at = f"{path}.token_endpoint_auth_method"
-    if method is not None and method not in METHODS:
-        yield Problem(at, f"use one of {', '.join(METHODS)}")
+    if method is not None and method not in GIVEN_METHODS:
+        yield Problem(at, f"use one of {', '.join(GIVEN_METHODS)}")
     elif method is not None and public != (method == NONE):
         yield Problem(at, "none is for public clients, and they have no other")
     if public and (entry.client_secret or entry.client_secret_file):
         yield Problem(f"{path}.client_secret", "a public client has no secret")
     if entry.client_secret and entry.client_secret_file:
         yield Problem(f"{path}.client_secret_file", "give the secret or its file, not both")
+    if entry.introspection_signed_response_alg not in (None, *SIGNING_ALGORITHMS):
+        yield Problem(
+            f"{path}.introspection_signed_response_alg", f"use one of {', '.join(SIGNING_ALGORITHMS)}"
+        )
+    if method == WORKLOAD_JWT and (entry.client_secret or entry.client_secret_file):
+        yield Problem(
+            f"{path}.client_secret", f"a client of {WORKLOAD_JWT} has no secret: its platform vouches"
+        )
     yield from _keys(path, entry)
     yield from _certificate(path, entry)
 

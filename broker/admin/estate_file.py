@@ -7,8 +7,11 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from broker.admin import moments
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
+from broker.admin.vault_entry import VaultEntry
 
 _LATER = "this release does not have it: leave it out"
 _TEXTS = {
@@ -26,12 +29,6 @@ _TEXTS = {
 def _later(value: object) -> object:
     if value is not None:
         raise PydanticCustomError("later", _LATER)
-    return value
-
-
-def _kind(value: object) -> object:
-    if value == "vault":
-        raise PydanticCustomError("later", "this release has no vault: use mcp or downstream")
     return value
 
 
@@ -88,6 +85,7 @@ class Credentials(Entry):
     jwks: dict[str, object] | None = None
     jwks_uri: str | None = None
     dpop_bound_access_tokens: bool = False
+    introspection_signed_response_alg: str | None = None
     authorization_details_types: list[str] = []
     tls_client_auth_subject_dn: str | None = None
     tls_client_auth_san_dns: str | None = None
@@ -141,7 +139,7 @@ class ToolEntry(Entry):
 
 class ResourceEntry(Entry):
     id: str
-    kind: Annotated[Literal["mcp", "downstream"], BeforeValidator(_kind)]
+    kind: Literal["mcp", "downstream", "vault"]
     uri: str
     name: str | None = None
     tenants: Annotated[list[str], BeforeValidator(_tenants)]
@@ -154,8 +152,8 @@ class ResourceEntry(Entry):
     isolation: dict[str, object] = {}
     stage: Literal["baseline", "read_only", "reversible", "full"] = "full"
     publish: bool | None = None
-    provider: Later = None
-    vault: Later = None
+    provider: str | None = None
+    vault: VaultEntry | None = None
 
 
 class EdgeEntry(Entry):
@@ -165,25 +163,34 @@ class EdgeEntry(Entry):
     lifetime: int = 120
     depth: int = 3
     consent: Literal["user", "admin"] = "user"
+    purpose: str | None = None
+    expires: Annotated[float | None, BeforeValidator(moments.read)] = None
+    release: bool = False
 
 
 class EstateFile(Entry):
     tenants: list[TenantEntry] = []
     identity_providers: list[ProviderEntry] = []
+    trusted_issuers: list[IssuerEntry] = []
     users: list[UserEntry] = []
     clients: list[ClientEntry] = []
+    workloads: list[WorkloadEntry] = []
     resources: list[ResourceEntry] = []
     edges: list[EdgeEntry] = []
+    assertion_recipients: list[RecipientEntry] = []
     policies: Later = None
 
 
 SECTIONS = {
     "tenant": "tenants",
     "idp": "identity_providers",
+    "issuer": "trusted_issuers",
     "user": "users",
     "client": "clients",
+    "workload": "workloads",
     "resource": "resources",
     "edge": "edges",
+    "recipient": "assertion_recipients",
 }
 
 

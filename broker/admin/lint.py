@@ -21,13 +21,13 @@ def needs_secret(client: Client) -> bool:
     return client.method in _SECRETS
 
 
-def estate(found: Estate, clients: Sequence[Client], retire_after: int) -> list[Finding]:
+def estate(found: Estate, clients: Sequence[Client], retire_after: int, now: float) -> list[Finding]:
     """`retire_after`: seconds that a key stays published after it signed last."""
     resources = list(found.resources.values())
     return [
         *checked("estate.root-door", "The root door serves at most one tenant.", _root_door(found)),
         *checked("estate.defaults", "No door has two default resources.", _defaults(found)),
-        *checked("estate.edges", "Every edge begins at a resource with a client.", _edges(found)),
+        *checked("estate.edges", "Every edge begins at a resource with a client.", _edges(found, now)),
         *_offline(resources),
         *checked("estate.uris", "Resources are reached over https or on loopback.", _uris(resources)),
         *checked("estate.scopes", "Each scope covers one impact class.", _scopes(resources)),
@@ -93,7 +93,7 @@ def _defaults(found: Estate) -> Iterator[Finding]:
             yield warn("estate.defaults", text, "Keep `default: true` on one of them.")
 
 
-def _edges(found: Estate) -> Iterator[Finding]:
+def _edges(found: Estate, now: float) -> Iterator[Finding]:
     for edge in found.edges.values():
         source = found.resources.get(edge.source)
         if source is None or edge.target not in found.resources:
@@ -102,6 +102,9 @@ def _edges(found: Estate) -> Iterator[Finding]:
         elif source.client_id is None:
             text = f"Edge {edge.source}->{edge.target}: {edge.source} has no client, so nobody can exchange."
             yield warn("estate.edges", text, f"Give resource {edge.source} a `client`, or delete the edge.")
+        elif edge.ended(now):
+            text = f"Edge {edge.source}->{edge.target} has ended: nobody exchanges along it."
+            yield warn("estate.edges", text, f"`broker edge delete {edge.source}->{edge.target}`")
 
 
 def _offline(resources: Sequence[Resource]) -> Iterator[Finding]:

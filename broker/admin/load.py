@@ -7,6 +7,7 @@ from broker.admin import rules
 from broker.admin.estate_file import Credentials, EstateFile, parse, read_yaml
 from broker.admin.model import EstateProblems, Problem, Wanted
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.vault_entry import VaultEntry
 from broker.admin.wanted import wanted
 
 _LONGEST_SECRET = 4096
@@ -30,14 +31,20 @@ def judged(file: EstateFile, folder: Path) -> Wanted:
             f"{found.path((noun, client_id))}.client_secret",
             "a secret is text without spaces at its ends",
         )
-        for noun, secrets in (("client", found.secrets), ("idp", found.provider_secrets))
+        for noun, secrets in (
+            ("client", found.secrets),
+            ("idp", found.provider_secrets),
+            ("resource", found.vault_secrets),
+        )
         for client_id, secret in secrets.items()
         if not secret or secret != secret.strip() or not secret.isprintable()
     ]
     return replace(found, problems=tuple(problems))
 
 
-def _secret(entry: Credentials | ProviderEntry, folder: Path, problems: list[Problem]) -> str | None:
+def _secret(
+    entry: Credentials | ProviderEntry | VaultEntry, folder: Path, problems: list[Problem]
+) -> str | None:
     if entry.client_secret is not None:
         return entry.client_secret.get_secret_value()
     if entry.client_secret_file is None:
@@ -53,5 +60,7 @@ def _secret(entry: Credentials | ProviderEntry, folder: Path, problems: list[Pro
     return None
 
 
-def _named(entry: Credentials | ProviderEntry) -> str:
+def _named(entry: Credentials | ProviderEntry | VaultEntry) -> str:
+    if isinstance(entry, VaultEntry):
+        return "vault"
     return f"idp {entry.id}" if isinstance(entry, ProviderEntry) else f"client {entry.client_id}"

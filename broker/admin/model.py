@@ -1,17 +1,18 @@
 """Administration's nouns: everything that is held, what a file wants, what would change, what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.denials.model import edge_id
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import Client
 from broker.identity.federation.model import Provider
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import User
 
-NOUNS = ("tenant", "idp", "user", "client", "resource", "edge")
-Held = Tenant | Provider | User | Client | Resource | Edge
+NOUNS = ("tenant", "idp", "issuer", "user", "client", "workload", "resource", "edge", "recipient")
+Held = Tenant | Provider | TrustedIssuer | User | Client | Workload | Resource | Edge | Recipient
 Key = tuple[str, str]
 """Noun and id; an edge's id is `from->to`."""
 
@@ -22,6 +23,12 @@ def key_of(held: Held) -> Key:
             return "tenant", held.id
         case Provider():
             return "idp", held.id
+        case TrustedIssuer():
+            return "issuer", held.id
+        case Workload():
+            return "workload", held.id
+        case Recipient():
+            return "recipient", held.id
         case User():
             return "user", held.id
         case Client():
@@ -41,7 +48,7 @@ class Holdings:
     @classmethod
     def of(
         cls,
-        *groups: "list[Tenant] | list[Provider] | list[User] | list[Client] | list[Resource] | list[Edge]",
+        *groups: Sequence[Held],
     ) -> "Holdings":
         return cls({key_of(held): held for group in groups for held in group})
 
@@ -55,6 +62,18 @@ class Holdings:
     @property
     def providers(self) -> dict[str, Provider]:
         return {held.id: held for held in self.held.values() if isinstance(held, Provider)}
+
+    @property
+    def issuers(self) -> dict[str, TrustedIssuer]:
+        return {held.id: held for held in self.held.values() if isinstance(held, TrustedIssuer)}
+
+    @property
+    def workloads(self) -> dict[str, Workload]:
+        return {held.id: held for held in self.held.values() if isinstance(held, Workload)}
+
+    @property
+    def recipients(self) -> dict[str, Recipient]:
+        return {held.id: held for held in self.held.values() if isinstance(held, Recipient)}
 
     @property
     def users(self) -> dict[str, User]:
@@ -82,6 +101,7 @@ class Wanted:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     provider_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    vault_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     paths: Mapping[Key, str] = field(default_factory=dict)
     problems: tuple["Problem", ...] = ()
 

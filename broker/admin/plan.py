@@ -7,7 +7,12 @@ from broker.admin.shape import full
 from broker.identity.clients.model import Client, Registered
 
 HIDDEN = "***"
-_CREDENTIAL = {"user": "password", "client": "client_secret", "idp": "client_secret"}
+_CREDENTIAL = {
+    "user": "password",
+    "client": "client_secret",
+    "idp": "client_secret",
+    "resource": "vault.client_secret",
+}
 
 
 def after(wanted: Wanted, current: Holdings, removed: Collection[Key]) -> Holdings:

@@ -63,7 +63,6 @@ class ProviderEntry(_Entry):
 
 
 def noun(entry: ProviderEntry) -> Provider:
-    claims = entry.claims
     return Provider(
         id=entry.id,
         name=entry.name or entry.id,
@@ -74,17 +73,22 @@ def noun(entry: ProviderEntry) -> Provider:
         scopes=tuple(entry.scopes),
         algorithms=tuple(entry.algorithms),
         accounts=Accounts(entry.accounts),
-        mapping=Claims(
-            _optional(claims.id),
-            _optional(claims.name),
-            _optional(claims.email),
-            tuple(_rule(rule) for rule in claims.roles),
-            {name: _rule(rule) for name, rule in claims.attributes.items()},
-            tuple(_rule(rule) for rule in claims.tenants),
-        ),
+        mapping=claims_of(entry.claims),
         mfa=Worth(tuple(entry.mfa.acr), tuple(entry.mfa.amr)),
         upstream_tenants=tuple(entry.entra.tenants) if entry.entra else (),
         authority=entry.entra.authority if entry.entra else "organizations",
+    )
+
+
+def claims_of(entry: ClaimsEntry) -> Claims:
+    """What claims mean."""
+    return Claims(
+        _optional(entry.id),
+        _optional(entry.name),
+        _optional(entry.email),
+        tuple(_rule(rule) for rule in entry.roles),
+        {name: _rule(rule) for name, rule in entry.attributes.items()},
+        tuple(_rule(rule) for rule in entry.tenants),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from broker.admin.model import Problem
-from broker.admin.provider_entry import ProviderEntry, RuleEntry
+from broker.admin.provider_entry import ClaimsEntry, ProviderEntry, RuleEntry
 from broker.identity.federation.model import ALGORITHMS, TENANT_ID, Accounts, Provider, Rule
 from broker.identity.tenants.model import Tenant
 from broker.protocol import scope as scope_rules
@@ -110,8 +110,8 @@ def _scopes(path: str, scopes: list[str]) -> Iterator[Problem]:
         yield Problem(path, f"{OFFLINE_ACCESS} is not asked for: nothing of the provider's tokens is kept")
 
 
-def _claims(path: str, entry: ProviderEntry) -> Iterator[Problem]:
-    claims = entry.claims
+def mapping(path: str, claims: ClaimsEntry) -> Iterator[Problem]:
+    """What is wrong in what claims mean."""
     named: list[tuple[str, str | RuleEntry | None, bool]] = [
         (f"{path}.id", claims.id, False),
         (f"{path}.name", claims.name, False),
@@ -125,6 +125,11 @@ def _claims(path: str, entry: ProviderEntry) -> Iterator[Problem]:
             yield from _rule(at, rule, closed)
         elif rule == "":
             yield Problem(at, "name a claim")
+
+
+def _claims(path: str, entry: ProviderEntry) -> Iterator[Problem]:
+    claims = entry.claims
+    yield from mapping(path, claims)
     if entry.tenant is not None and claims.tenants:
         yield Problem(f"{path}.tenants", "a tenant's own provider maps into its tenant, always")
     if entry.accounts == Accounts.CREATE.value and entry.tenant is None and not claims.tenants:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from broker.admin import provider_rules
+from broker.admin import provider_rules, trusted_references, vault_rules
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.estate.model import ANY_TENANT, Edge, Resource
 from broker.identity.clients.model import Client, Registered
@@ -26,6 +26,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
     for provider in after.providers.values():
         path = wanted.path(("idp", provider.id))
         yield from provider_rules.fits(path, provider, before.providers.get(provider.id), tenants)
+    yield from trusted_references.check(after, wanted, before)
     for user in users.values():
         path = wanted.path(("user", user.id))
         if user.id in clients:
@@ -47,6 +48,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
     for resource in resources.values():
         path = wanted.path(("resource", resource.id))
         yield from _resource(path, resource, tenants, clients, owners)
+        yield from vault_rules.stays(path, resource, before.resources.get(resource.id))
         uri = resource_uri.folded(resource.uri)
         if uri in uris and not _same_file(wanted, resource.id, uris[uri]):
             yield Problem(f"{path}.uri", f"{resource.uri} is the URI of resource {uris[uri]}")
@@ -124,6 +126,8 @@ def _edge(path: str, edge: Edge, resources: dict[str, Resource]) -> Iterator[Pro
         yield Problem(f"{path}.from", f"there is no resource {edge.source}")
     if target is None:
         yield Problem(f"{path}.to", f"there is no resource {edge.target}")
+    if edge.release and target is not None and target.kind != "vault":
+        yield Problem(f"{path}.release", f"{edge.target} is no vault: there is nothing to release")
     for own, given in edge.scopes.items():
         if source is not None and own not in source.scope_names:
             yield Problem(f"{path}.scopes", f"{own} is not a scope of {edge.source}")

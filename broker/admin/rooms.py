@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from broker.audit.record import Recorder
 from broker.authorization.grants import Grants
 from broker.estate.changes import Changes
+from broker.estate.claims.claims import Claims
 from broker.identity.clients.clients import Clients
 from broker.identity.federation.providers import Providers
+from broker.identity.federation.trusted.issuers import Issuers
 from broker.identity.tenants.tenants import Tenants
 from broker.identity.users.model import User
 from broker.identity.users.people import People
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
+from broker.vault.room import Room as Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,10 @@ class Rooms:
     grants: Grants
     clients: Clients
     changes: Changes
+    claims: Claims
     providers: Providers
+    vault: Vault
+    issuers: Issuers
     prepare_keys: Callable[[Transaction], None]
     refresh: Callable[[], object]
     judge: Callable[[str, User], None]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from broker.admin import authentication, provider_rules
+from broker.admin import authentication, provider_rules, trusted_rules, vault_rules
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -27,6 +27,7 @@ from broker.protocol.names import (
     CLIENT_CREDENTIALS,
     DEVICE_CODE,
     IDENTITY_SCOPES,
+    JWT_BEARER,
     OFFLINE_ACCESS,
     REFRESH_TOKEN,
     SIGNING_ALGORITHMS,
@@ -37,7 +38,14 @@ LONGEST_LIFETIME = 600
 DEEPEST = 16
 SHORTEST_AGE, LONGEST_AGE = 60, 86400
 LONGEST_NAME = 200
-GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE, DEVICE_CODE)
+GRANT_TYPES = (
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    CLIENT_CREDENTIALS,
+    TOKEN_EXCHANGE,
+    DEVICE_CODE,
+    JWT_BEARER,
+)
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,126}")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ID_TEXT = "an id is 1 to 127 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit"
@@ -63,6 +71,7 @@ def _check(file: EstateFile) -> Iterator[Problem]:
         yield from _identifier(f"identity_providers[{i}].id", provider.id)
         yield from _name(f"identity_providers[{i}].name", provider.name)
         yield from provider_rules.check(f"identity_providers[{i}]", provider)
+    yield from trusted_rules.check(file)
     for i, user in enumerate(file.users):
         yield from _user(f"users[{i}]", user)
     for i, client in enumerate(file.clients):
@@ -130,7 +139,7 @@ def _client(path: str, client: ClientEntry) -> Iterator[Problem]:
     for i, name in enumerate(client.grant_types):
         if name not in GRANT_TYPES:
             yield Problem(f"{path}.grant_types[{i}]", f"use one of {', '.join(GRANT_TYPES)}")
-        elif public and name in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE):
+        elif public and name in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE, JWT_BEARER):
             yield Problem(f"{path}.grant_types[{i}]", f"a public client cannot use {name}: it has no secret")
     if REFRESH_TOKEN in client.grant_types and not {AUTHORIZATION_CODE, DEVICE_CODE} & set(
         client.grant_types
@@ -171,6 +180,7 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
     if resource.client is not None:
         yield from _credentials(f"{path}.client", resource.client, public=False)
     yield from _token(f"{path}.token", resource.token)
+    yield from vault_rules.check(path, resource)
     names = [scope.name for scope in resource.scopes]
     for i, scope in enumerate(resource.scopes):
         at = f"{path}.scopes[{i}]"
@@ -228,6 +238,10 @@ def _edge(path: str, edge: EdgeEntry) -> Iterator[Problem]:
     yield from _lifetime(f"{path}.lifetime", edge.lifetime)
     if not 1 <= edge.depth <= DEEPEST:
         yield Problem(f"{path}.depth", f"a chain has 1 to {DEEPEST} actors")
+    if edge.purpose is not None and not (
+        0 < len(edge.purpose) <= LONGEST_NAME and edge.purpose.isprintable()
+    ):
+        yield Problem(f"{path}.purpose", f"a purpose is 1 to {LONGEST_NAME} printable characters")
 
 
 def _lifetime(path: str, seconds: int) -> Iterator[Problem]:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import provider_entry
+from broker.admin import moments, provider_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants.model import Tenant, Trust
 from broker.identity.users.model import User
 from broker.protocol import certificate_subject
@@ -22,6 +23,7 @@ _OWN_CLIENT = (
     "jwks_uri",
     "dpop_bound_access_tokens",
     "authorization_details_types",
+    "introspection_signed_response_alg",
     "tls_client_certificate_bound_access_tokens",
     *certificate_subject.MEMBERS,
 )
@@ -30,6 +32,9 @@ _PUSHED_ONLY = "require_pushed_authorization_requests"
 _SAID: Mapping[str, tuple[str, ...]] = {
     "tenant": (),
     "idp": (),
+    "issuer": (),
+    "workload": ("claims",),
+    "recipient": ("resources", "clients"),
     "user": (),
     "client": ("scopes", "resources", "grant_types"),
     "resource": ("tenants",),
@@ -52,6 +57,8 @@ def full(held: Held) -> Shape:
             }
         case Provider():
             return provider_entry.full(held)
+        case TrustedIssuer() | Workload() | Recipient():
+            return trusted_entry.full(held)
         case User():
             memberships = [
                 {"id": item.tenant, "roles": list(item.roles), "attributes": item.attributes}
@@ -72,6 +79,8 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
     match held:
         case Provider():
             shape = provider_entry.brief(held)
+        case TrustedIssuer() | Workload() | Recipient():
+            shape = trusted_entry.brief(held)
         case Resource():
             _brief_resource(held, shape, own_client)
         case User():
@@ -84,7 +93,7 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
             _drop(shape, {"token_endpoint_auth_method": usual, **_UNBOUND, _PUSHED_ONLY: False})
             _drop(shape, {"backchannel_logout_session_required": False})
         case Edge():
-            _drop(shape, {"lifetime": 120, "depth": 3, "consent": "user"})
+            _drop(shape, {"lifetime": 120, "depth": 3, "consent": "user", "release": False})
         case Tenant():
             _drop(shape, {"device": False, "require_pushed": False})
     _drop(shape, {"name": shape.get("id", shape.get("client_id")), "root_door": True})
@@ -134,6 +143,7 @@ def _client(client: Client) -> Shape:
         "tls_client_certificate_bound_access_tokens": client.certificate_bound,
         _PUSHED_ONLY: client.pushed_only,
         "id_token_signed_response_alg": client.id_token_alg,
+        "introspection_signed_response_alg": client.introspection_alg,
         "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
         "backchannel_logout_uri": client.logout_uri,
         "backchannel_logout_session_required": client.logout_needs_sid,
@@ -164,6 +174,8 @@ def _resource(resource: Resource) -> Shape:
         "isolation": dict(resource.isolation),
         "stage": resource.stage.value,
         "publish": resource.publish,
+        "provider": resource.vault.provider if resource.vault else None,
+        "vault": vault_entry.full(resource.vault),
     }
 
 
@@ -210,4 +222,7 @@ def _edge(edge: Edge) -> Shape:
         "lifetime": edge.lifetime,
         "depth": edge.depth,
         "consent": edge.consent.value,
+        "purpose": edge.purpose,
+        "expires": moments.written(edge.expires_at),
+        "release": edge.release,
     }

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import provider_entry
+from broker.admin import provider_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -17,6 +17,7 @@ from broker.admin.estate_file import (
 )
 from broker.admin.model import Held, Holdings, Key, Wanted, key_of
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.vault_entry import VaultEntry
 from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Stage, Tool
 from broker.identity.clients import keys
 from broker.identity.clients.model import Client, Registered, Subject
@@ -26,13 +27,16 @@ from broker.protocol import certificate_subject, redirect_uri
 from broker.protocol.names import CLIENT_SECRET_BASIC, NONE, TOKEN_EXCHANGE
 
 
-def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], str | None]) -> Wanted:
+def wanted(
+    file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry | VaultEntry], str | None]
+) -> Wanted:
     """What `file` asks for; `secret_of` looks a client's secret up, in the file or beside it."""
     held: dict[Key, Held] = {}
     paths: dict[Key, str] = {}
     secrets: dict[str, str] = {}
     passwords: dict[str, str] = {}
     provider_secrets: dict[str, str] = {}
+    vault_secrets: dict[str, str] = {}
 
     def keep(found: Held, path: str) -> None:
         key = key_of(found)
@@ -48,6 +52,8 @@ def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], 
         keep(provider_entry.noun(provider), f"identity_providers[{i}]")
         if (secret := secret_of(provider)) is not None:
             provider_secrets[provider.id] = secret
+    for i, issuer in enumerate(file.trusted_issuers):
+        keep(trusted_entry.issuer(issuer), f"trusted_issuers[{i}]")
     for i, person in enumerate(file.users):
         keep(_user(person), f"users[{i}]")
         if person.password is not None:
@@ -55,14 +61,20 @@ def wanted(file: EstateFile, secret_of: Callable[[Credentials | ProviderEntry], 
     for i, client in enumerate(file.clients):
         keep(_client(client), f"clients[{i}]")
         keep_secret(client)
+    for i, workload in enumerate(file.workloads):
+        keep(trusted_entry.workload(workload), f"workloads[{i}]")
+    for i, recipient in enumerate(file.assertion_recipients):
+        keep(trusted_entry.recipient(recipient), f"assertion_recipients[{i}]")
     for i, resource in enumerate(file.resources):
         keep(_resource(resource), f"resources[{i}]")
         if resource.client is not None:
             keep(_own_client(resource, resource.client), f"resources[{i}].client")
             keep_secret(resource.client)
+        if resource.vault is not None and (secret := secret_of(resource.vault)) is not None:
+            vault_secrets[resource.id] = secret
     for i, edge in enumerate(file.edges):
         keep(_edge(edge), f"edges[{i}]")
-    return Wanted(Holdings(held), secrets, passwords, provider_secrets, paths)
+    return Wanted(Holdings(held), secrets, passwords, provider_secrets, vault_secrets, paths)
 
 
 def user_id(written: str) -> str:
@@ -128,6 +140,7 @@ def _client(entry: ClientEntry) -> Client:
         authorization_details_types=tuple(entry.authorization_details_types),
         certificate=_certificate(entry),
         certificate_bound=entry.tls_client_certificate_bound_access_tokens,
+        introspection_alg=entry.introspection_signed_response_alg,
         pushed_only=entry.require_pushed_authorization_requests,
         id_token_alg=entry.id_token_signed_response_alg,
         post_logout_redirect_uris=tuple(entry.post_logout_redirect_uris),
@@ -152,6 +165,7 @@ def _own_client(resource: ResourceEntry, entry: Credentials) -> Client:
         authorization_details_types=tuple(entry.authorization_details_types),
         certificate=_certificate(entry),
         certificate_bound=entry.tls_client_certificate_bound_access_tokens,
+        introspection_alg=entry.introspection_signed_response_alg,
     )
 
 
@@ -200,6 +214,7 @@ def _resource(entry: ResourceEntry) -> Resource:
         publish=kind is ResourceKind.MCP if entry.publish is None else entry.publish,
         limits=dict(entry.limits),
         isolation=dict(entry.isolation),
+        vault=vault_entry.noun(entry.provider, entry.vault) if kind is ResourceKind.VAULT else None,
     )
 
 
@@ -212,4 +227,14 @@ def _details(tool: ToolEntry) -> dict[str, object]:
 
 def _edge(entry: EdgeEntry) -> Edge:
     scopes = {own: tuple(given) for own, given in entry.scopes.items()}
-    return Edge(entry.source, entry.target, scopes, entry.lifetime, entry.depth, EdgeConsent(entry.consent))
+    return Edge(
+        entry.source,
+        entry.target,
+        scopes,
+        entry.lifetime,
+        entry.depth,
+        EdgeConsent(entry.consent),
+        purpose=entry.purpose,
+        expires_at=entry.expires,
+        release=entry.release,
+    )

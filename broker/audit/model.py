@@ -1,5 +1,6 @@
 """The audit record: its members and the closed list of facts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -28,8 +29,12 @@ FACTS = {
     "refresh.rotated": "A refresh token was exchanged for its successor.",
     "refresh.repeated": "A refresh token was repeated within its grace and got the same successor.",
     "refresh.reused": "A spent refresh token was presented again; its grant ended.",
+    "assertion.accepted": "What a trusted issuer said of a user was used up for an access token.",
+    "id_jag.issued": "An assertion was minted, with which a client may reach a server of others for its user.",
     "exchange.granted": "A token was exchanged along an edge.",
     "consent.granted": "A user allowed a client access to a resource.",
+    "tenant.chosen": "A user with several tenants chose for which of them a client works.",
+    "tenant.forgotten": "A user will be asked again for which of their tenants a client works.",
     "consent.denied": "A user refused a client.",
     "grant.revoked": "A grant ended, with everything that was made from it.",
     "authorization.refused": "The authorization endpoint refused a request.",
@@ -56,8 +61,25 @@ FACTS = {
     "client.deleted": "A client that registered itself ended its registration, with everything granted to it.",
     "client.fetched": "A client became known by its metadata document, or the document had changed.",
     "client.expired": "A registered client that was not used in time, or gave way to the same client, was removed.",
+    "token.released": "The access token of a provider was handed to a server along an edge.",
+    "release.ended": "What a released token was good for is off: its provider is told, or it is good there until then.",
+    "connection.made": "A user connected their account at a system that is not ours.",
+    "connection.refreshed": "The tokens of a connection were refreshed at its provider.",
+    "connection.broken": "A provider does not take a connection's tokens any more: its user has to connect again.",
+    "connection.ended": "A connection was ended and its tokens erased.",
+    "connection.withdrawn": "A provider was told that a token is over.",
+    "connection.outlived": "A provider could not be told, or takes nothing back: a token is good there until then.",
+    "connection.refused": "An account was not connected.",
+    "connection.unreadable": "The sealed tokens of a connection did not open when they were to be used.",
+    "connection.rewrapped": "A connection's data key was sealed under another key-encryption key.",
     "switch.thrown": "A tenant, user, client, grant, resource, edge or everything was switched off.",
     "switch.lifted": "A switch was lifted.",
+    "resource.claimed": "A tenant claimed an address, to register it as a resource.",
+    "resource.proved": "An address said that a tenant speaks for it.",
+    "resource.unproved": "An address did not say that a tenant speaks for it, or could not be asked.",
+    "resource.lapsed": "An address that was proved says something else by now.",
+    "resource.vouched": "An administrator of the server gave their word for a tenant's claim of an address.",
+    "resource.withdrawn": "A tenant's claim of an address was withdrawn.",
     "key.created": "A signing key was made.",
     "key.activated": "A signing key began to sign.",
     "key.retiring": "A signing key stopped signing.",
@@ -99,6 +121,15 @@ class Fact:
     count: int | None = None
     initiator: str | None = None
     change: dict[str, object] = field(default_factory=dict)
+
+
+_MAKINGS = ("token.issued", "exchange.granted", "id_jag.issued", "token.released")
+
+
+def made(members: Mapping[str, object]) -> str | None:
+    """The hash of the token whose making a record tells; None for any other record."""
+    hashed = members.get("jti_hash")
+    return hashed if members.get("fact") in _MAKINGS and isinstance(hashed, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Read the evidence: records by what they say, and the whole chain that any one id belongs to."""
 
 import json
+from collections.abc import Mapping
 
 from broker.audit import store
-from broker.audit.model import Record
+from broker.audit.model import Record, made
 from broker.audit.record import jti_hash
 from broker.runtime.database import Database, Transaction
 
@@ -30,7 +31,7 @@ def query(
 
 
 def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Record]:
-    """The chain that `any_id` is part of, oldest first: by record, request, txn, grant, jti or its hash.
+    """The chain that `any_id` is part of, cause before effect: by record, request, txn, grant, jti or its hash.
 
     A transaction (`txn`) pulls in the grant it was made under, but not that grant's other transactions.
     """
@@ -46,25 +47,56 @@ def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Re
         if behind:
             wider = store.chain(tx, sorted(ids), sorted(txns), sorted(grants | behind), sorted(requests))
             story = [row for row in wider if _belongs(_body(row), txns, grants, ids, requests)]
-        return _beginnings(tx, story) + story
+        return _beginnings(tx, story) + _after_parents(story)
 
     return [_record(row) for row in database.read(read, tenant)]
 
 
+def _after_parents(story: list[store.Stored]) -> list[store.Stored]:
+    """What was made from a token stands behind its making, whatever the clocks of two processes said."""
+    bodies = [_body(row) for row in story]
+    coming = {token for body in bodies if (token := made(body)) is not None}
+    waiting: dict[object, list[int]] = {}
+    order: list[int] = []
+
+    def tell(number: int) -> None:
+        parent = bodies[number].get("parent_jti_hash")
+        if parent in coming:
+            waiting.setdefault(parent, []).append(number)
+            return
+        order.append(number)
+        token = made(bodies[number])
+        if token in coming:
+            coming.discard(token)
+            for child in waiting.pop(token, []):
+                tell(child)
+
+    for number in range(len(story)):
+        tell(number)
+    stuck = [number for children in waiting.values() for number in children]
+    return [story[number] for number in [*order, *stuck]]
+
+
 def _beginnings(tx: Transaction, story: list[store.Stored]) -> list[store.Stored]:
-    """How it came to this: the client's own registration and the sign-in that the consent was given in."""
+    """How it came to this: the client's own registration, the consent (a remembered one too) and its sign-in."""
     told = {_body(row)["id"] for row in story}
-    consents = [_record(row).members for row in story if _body(row)["fact"] == "consent.granted"]
-    found: list[store.Stored] = []
+    remembered = {str(consent) for row in story if (consent := _change(_body(row)).get("consent"))}
+    earlier = store.chain(tx, [], [], sorted(remembered), []) if remembered else []
+    found = [row for row in earlier if _body(row)["fact"] == "consent.granted"]
+    consents = [_record(row).members for row in (*story, *found) if _body(row)["fact"] == "consent.granted"]
     for consent in consents:
         found += store.find(tx, fact="client.registered", client=str(consent.get("client")))
-        change = consent.get("change")
-        session = change.get("session") if isinstance(change, dict) else None
+        session = _change(consent).get("session")
         for row in store.find(tx, fact="session.started", subject=str(consent.get("subject"))):
             if _body(row).get("change") == {"session": session}:
                 found.append(row)
     unique = {str(_body(row)["id"]): row for row in found if _body(row)["id"] not in told}
     return [unique[identifier] for identifier in sorted(unique)]
+
+
+def _change(members: Mapping[str, object]) -> Mapping[str, object]:
+    change = members.get("change")
+    return change if isinstance(change, dict) else {}
 
 
 def _body(row: store.Stored) -> dict[str, object]:

@@ -100,8 +100,8 @@ class Authorize:
     def _client_is_live(self, draft: Draft) -> None:
         assert draft.client is not None
         targets = [Target(Kind.CLIENT, draft.client.client_id)]
-        if draft.door.tenant is not None:
-            targets.append(Target(Kind.TENANT, draft.door.tenant))
+        if tenant := draft.door.tenant or draft.client.tenant:
+            targets.append(Target(Kind.TENANT, tenant))
         now = self._world.clock.now()
         off = self._world.database.read(lambda tx: live.first_off(tx, targets, now), draft.door.tenant)
         if off is not None:

@@ -9,6 +9,7 @@ from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization import details, rules
 from broker.authorization.authorize import back
+from broker.authorization.choices.choices import Choices
 from broker.authorization.device.devices import Devices
 from broker.authorization.giving import Giving
 from broker.authorization.interaction import Interactions, unknown
@@ -27,7 +28,7 @@ from broker.runtime.world import World
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the form said. `scopes` are the ticked boxes; `tenant` the choice where one was offered."""
+    """What the form said. `scopes` are the ticked boxes; `tenant` the choice, None where nothing was chosen."""
 
     allow: bool
     scopes: frozenset[str]
@@ -55,12 +56,13 @@ class Consent:
         questions: Questions,
         giving: Giving,
         devices: Devices,
+        choices: Choices,
         reachable: Callable[[str], str | None],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._interactions, self._questions, self._giving = interactions, questions, giving
         self._sessions, self._reachable = sessions, reachable
-        self._devices = devices
+        self._devices, self._choices = devices, choices
 
     def visit(
         self,
@@ -82,8 +84,9 @@ class Consent:
             question = self._question(door, request, session)
             if question is None or session is None:
                 return None
+            tenant = question.settled
             before = rules.covering(
-                request, question.standing, question.reach, question.tenants, question.resource
+                request, question.standing, question.reach(tenant), tenant, question.resource
             )
             if before is not None and not answering and rules.remembered(request, question.client):
                 return self._repeat(door, question, cookie, session, before, origin)
@@ -173,7 +176,8 @@ class Consent:
             raise Incomplete("changed")
         if request.extends:
             return self._giving.wider(tx, request.extends, session, origin)
-        tenant = answer.tenant if len(question.tenants) > 1 else question.tenants[0]
+        several = len(question.tenants) > 1
+        tenant = (answer.tenant or question.settled) if several else question.settled
         if tenant is None or tenant not in question.tenants:
             raise Incomplete("tenant")
         allowed = tuple(s for s in request.scopes if s in question.required or s in answer.scopes)
@@ -182,6 +186,8 @@ class Consent:
             raise Incomplete("scope")
         identity = tuple(s for s in request.identity if s == OPENID or s in answer.scopes)
         offline = request.offline and OFFLINE_ACCESS in answer.scopes
+        if several:
+            self._choices.remember(tx, session.user_id, question.client.client_id, tenant, origin)
         return self._giving.first(tx.inside(tenant), question, session, allowed, identity, offline, origin)
 
     def _back(

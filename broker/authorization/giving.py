@@ -91,7 +91,7 @@ class Giving:
             id=self._world.entropy.identifier("gra", now),
             scopes=question.request.scopes,
             offline=question.request.offline,
-            downstream=question.reach,
+            downstream=question.reach(before.tenant),
             auth_time=session.auth_time,
             dated=session.dated,
             acr=session.acr,
@@ -121,7 +121,7 @@ class Giving:
     def _reach(self, resource_id: str, scopes: tuple[str, ...], tenant: str) -> dict[str, tuple[str, ...]]:
         estate = self._estate()
         resource = estate.resources.get(resource_id)  # from a door's own, no edge leads on
-        reachable = estate.reachable(resource, scopes, tenant) if resource else []
+        reachable = estate.reachable(resource, scopes, tenant, self._world.clock.now()) if resource else []
         return {target.id: given for target, given in reachable}
 
     def _leave(self, tx: Transaction, request: AuthorizationRequest, grant: Grant, origin: Origin) -> Leave:

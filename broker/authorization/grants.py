@@ -29,6 +29,19 @@ class Grants:
         now = self._world.clock.now()
         return _live(tx, store.standing(tx, user_id, client_id, resource_id, now), now)
 
+    def on_word(self, tx: Transaction, grant: Grant) -> Grant:
+        """Within `tx`: the grant that rests on an issuer's word for just this and is in force; `grant`, if none is."""
+        known = [
+            one
+            for one in self.standing(tx, grant.user_id, grant.client_id, grant.resource_id)
+            if (one.vouched_by, one.tenant, one.door) == (grant.vouched_by, grant.tenant, grant.door)
+            and (one.scopes, one.details) == (grant.scopes, grant.details)
+            and (one.acr, one.amr) == (grant.acr, grant.amr)
+        ]
+        if not known:
+            store.add_grant(tx, grant)
+        return known[0] if known else grant
+
     def of_session(self, tx: Transaction, user_id: str, sid: str) -> list[Grant]:
         """What this user allowed in one browser session, whether or not it is still in force."""
         return store.of_session(tx, user_id, sid)

@@ -69,13 +69,21 @@ def blueprint(front: FrontChannel) -> Blueprint:
             if (grant_id := parameters.get("grant")) is not None:
                 return begun(door, front.interactions.extend(door, grant_id, cookie.read(request), origin))
             asked, browser = asked_for(door, parameters)
-        return next_page(door, origin, asked, browser)
+        return next_page(door, origin, asked, browser, choosing=parameters.get("choose") == "tenant")
 
     def next_page(
-        door: Door, origin: Origin, asked: AuthorizationRequest, browser: str, wrong: str | None = None
+        door: Door,
+        origin: Origin,
+        asked: AuthorizationRequest,
+        browser: str,
+        wrong: str | None = None,
+        *,
+        choosing: bool = False,
     ) -> Response:
+        """`choosing`: the person wants to see all their tenants, whatever they chose before."""
         session = front.sessions.current(browser)
-        next_ = front.consent.visit(door, asked, browser, session, origin, answering=wrong is not None)
+        answering = choosing or wrong is not None
+        next_ = front.consent.visit(door, asked, browser, session, origin, answering=answering)
         if next_ is None:
             return respond.redirect(door.url(f"/login?request={asked.id}"))
         if isinstance(next_, Leave):
@@ -86,6 +94,7 @@ def blueprint(front: FrontChannel) -> Blueprint:
             action=door.url("/consent"),
             account=door.url("/account"),
             other_account=door.url(Way(asked.id, again=True).path()),
+            other_tenant="" if choosing else door.url(f"/consent?request={asked.id}&choose=tenant"),
             csrf=csrf.token(browser, next_.fingerprint),
             stays=front.grant_lifetime,
             wrong=wrong,
@@ -115,7 +124,8 @@ def blueprint(front: FrontChannel) -> Blueprint:
         try:
             return leave(front.consent.decide(door, question, browser, session, answer, origin))
         except Incomplete as wrong:
-            return next_page(door, origin, asked, browser, wrong.field)
+            choosing = wrong.field == "tenant" or answer.tenant is not None
+            return next_page(door, origin, asked, browser, wrong.field, choosing=choosing)
 
     routes = doorway.pages("authorization")
     everywhere(routes, "/authorize", authorize, "GET", "POST")

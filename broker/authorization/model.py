@@ -57,7 +57,8 @@ class Grant:
     `downstream` names each system that was shown as reachable, with the scopes that were shown. `client_digest` is
     what the client was then, when it can change without an administrator. `identity` are the scopes of OpenID Connect
     that were allowed, `sid` the browser session in which it was given. `last_used_at`: when a token was last made from
-    it, to within a minute. Not `dated`, nobody said when the person proved who they are.
+    it, to within a minute. Not `dated`, nobody said when the person proved who they are. `vouched_by`: the trusted
+    issuer on whose word it rests, where the person was asked by nobody here.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Grant:
     sid: str | None = None
     last_used_at: float | None = None
     dated: bool = True
+    vouched_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from broker.authorization import details, rules
+from broker.authorization.choices.choices import Choices
 from broker.authorization.device.devices import Devices, wrong_code
 from broker.authorization.device.model import Notice
 from broker.authorization.grants import Grants
@@ -40,7 +41,11 @@ _OFF = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the page asks. `standing` is what the user allowed this client here before, newest first."""
+    """What the page asks. `standing` is what the user allowed this client here before, newest first.
+
+    `reaches`: by tenant, the downstream systems with the scopes usable there. `remembered`: the one of several
+    `tenants` that the user chose for this client before, None where they have to choose.
+    """
 
     request: AuthorizationRequest
     client: Client
@@ -49,13 +54,27 @@ class Question:
     tenants: tuple[str, ...]
     required: tuple[str, ...]
     standing: tuple[Grant, ...]
-    downstream: tuple[tuple[Resource, tuple[str, ...]], ...]
+    reaches: Mapping[str, tuple[tuple[Resource, tuple[str, ...]], ...]]
     device: Notice | None = None
+    remembered: str | None = None
 
     @property
-    def reach(self) -> dict[str, tuple[str, ...]]:
-        """The downstream systems by id, with the scopes usable there."""
-        return {resource.id: scopes for resource, scopes in self.downstream}
+    def settled(self) -> str | None:
+        """The tenant that an answer is for without choosing one."""
+        return self.tenants[0] if len(self.tenants) == 1 else self.remembered
+
+    @property
+    def downstream(self) -> tuple[tuple[Resource, tuple[str, ...]], ...]:
+        """What is reached in any of the tenants."""
+        found: dict[str, tuple[Resource, tuple[str, ...]]] = {}
+        for target, scopes in (system for reached in self.reaches.values() for system in reached):
+            known = found[target.id][1] if target.id in found else ()
+            found[target.id] = target, tuple(dict.fromkeys((*known, *scopes)))
+        return tuple(found.values())
+
+    def reach(self, tenant: str | None) -> dict[str, tuple[str, ...]]:
+        """The downstream systems of one tenant by id, with the scopes usable there."""
+        return {resource.id: scopes for resource, scopes in self.reaches.get(tenant or "", ())}
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +96,7 @@ class Question:
             self.resource.uri,
             scopes,
             self.tenants,
+            self.remembered,
             self.required,
             reach,
             details.shown(self.resource, self.request.details),
@@ -94,10 +114,11 @@ class Questions:
         estate: Callable[[], Estate],
         providers: Callable[[], Mapping[str, Provider]],
         devices: Devices,
+        choices: Choices,
     ) -> None:
         self._clock, self._clients, self._people = clock, clients, people
         self._grants, self._estate, self._providers = grants, estate, providers
-        self._devices = devices
+        self._devices, self._choices = devices, choices
 
     def unchecked(self, door: Door, request: AuthorizationRequest) -> bool:
         """Whether nobody but its client vouches for where the request leads back to."""
@@ -139,11 +160,8 @@ class Questions:
             tenants = tuple(tenant for tenant in tenants if tenant in extended)
             if not tenants:
                 raise unknown()
-        reach = {
-            target.id: (target, scopes)
-            for tenant in tenants
-            for target, scopes in estate.reachable(resource, request.scopes, tenant)
-        }
+        now = self._clock.now()
+        reaches = {t: tuple(estate.reachable(resource, request.scopes, t, now)) for t in tenants}
         return Question(
             request,
             client,
@@ -151,10 +169,29 @@ class Questions:
             user,
             tenants,
             rules.required(resource, request.scopes),
-            tuple(grant for grant in standing if grant.client_digest == digest(client)),
-            tuple(reach.values()),
+            tuple(
+                grant
+                for grant in standing
+                if grant.client_digest == digest(client) and grant.vouched_by is None
+            ),
+            reaches,
             self._devices.notice(tx, request.device) if request.device else None,
+            self._remembered(tx, request, user, client, tenants),
         )
+
+    def _remembered(
+        self,
+        tx: Transaction,
+        request: AuthorizationRequest,
+        user: User,
+        client: Client,
+        tenants: tuple[str, ...],
+    ) -> str | None:
+        """What was chosen before, where it can still be chosen and the client did not ask to choose anew."""
+        if len(tenants) == 1 or "select_account" in request.prompt:
+            return None
+        found = self._choices.of(tx, user.id, client.client_id)
+        return found if found in tenants else None
 
     def _require_live(
         self, tx: Transaction, door: Door, client: Client, resource: Resource, user: User
@@ -203,12 +240,11 @@ class Questions:
             )
         now = self._clock.now()
         found = tuple(t for t in proved if live.first_off(tx, [Target(Kind.TENANT, t)], now) is None)
+        reason = Reason.TENANT_OFF if proved else Reason.NOT_A_MEMBER
         if by_device and not found:  # a code of other people is answered like one that is none
-            raise wrong_code(Reason.NOT_A_MEMBER)
+            raise wrong_code(reason)
         if not found:
-            raise OAuthError(
-                "access_denied", "Your account has no access to this resource.", Reason.NOT_A_MEMBER
-            )
+            raise OAuthError("access_denied", "Your account has no access to this resource.", reason)
         return found
 
 

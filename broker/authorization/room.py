@@ -7,6 +7,7 @@ from typing import Protocol
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.authorize import Authorize
+from broker.authorization.choices.choices import Choices
 from broker.authorization.consent import Consent
 from broker.authorization.device.devices import Devices
 from broker.authorization.device.entry import Entry
@@ -49,6 +50,8 @@ class Room:
     """What other rooms and faces call."""
 
     grants: Grants
+    hints: Hints
+    choices: Choices
     questions: Questions
     interactions: Interactions
     authorize: Authorize
@@ -81,8 +84,11 @@ def furnished(
     grants, user_codes, hints = Grants(world, recorder), UserCodes.under(kek), Hints(keys)
     logout_notices = LogoutNotices(world, recorder, by.clients, grants, keys, egress)
     sessions.on_sign_out(logout_notices.queue)
-    devices = Devices(world, recorder, user_codes)
-    questions = Questions(world.clock, by.clients, people, grants, estate, providers.known, devices)
+    devices, choices = (
+        Devices(world, recorder, user_codes),
+        Choices(world, recorder, knobs.grant_lifetime),
+    )
+    questions = Questions(world.clock, by.clients, people, grants, estate, providers.known, devices, choices)
     pushed = PushedRequests(world, knobs.pushed_request_lifetime, knobs.interaction_lifetime)
     interactions = Interactions(
         world, by.clients, grants, pushed, knobs.interaction_lifetime, knobs.interactions_per_minute
@@ -91,12 +97,16 @@ def furnished(
     giving = Giving(world, recorder, grants, estate, devices, knobs.code_lifetime, knobs.grant_lifetime)
     return Room(
         grants,
+        hints,
+        choices,
         questions,
         interactions,
         Authorize(world, refusals, by.clients, by.documents, interactions, pushed, hints, estate),
         pushed,
         Push(*asking, hints, pushed, estate, knobs.pushed_requests_per_minute),
-        Consent(world, recorder, refusals, interactions, sessions, questions, giving, devices, reachable),
+        Consent(
+            world, recorder, refusals, interactions, sessions, questions, giving, devices, choices, reachable
+        ),
         devices,
         Start(*asking, interactions, user_codes, estate, knobs.device_code_lifetime),
         Entry(world, refusals, interactions, questions, user_codes),

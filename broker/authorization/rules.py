@@ -86,17 +86,16 @@ def covering(
     request: AuthorizationRequest,
     standing: Sequence[Grant],
     downstream: Mapping[str, Sequence[str]],
-    tenants: Sequence[str],
+    tenant: str | None,
     resource: Resource,
 ) -> Grant | None:
-    """The earlier consent that allows all that is asked, when only one tenant can be meant.
+    """The earlier consent that allows all that is asked in `tenant`; None while the tenant has to be chosen.
 
     A scope allows what it implies.
     """
     for grant in standing:
         if (
-            len(tenants) == 1
-            and (grant.tenant, grant.door) == (tenants[0], request.door)
+            (grant.tenant, grant.door) == (tenant, request.door)
             and (grant.offline or not request.offline)
             and set(request.scopes) <= {*grant.scopes, *estate_rules.expanded(resource, grant.scopes)}
             and set(request.identity) <= set(grant.identity)

@@ -57,6 +57,7 @@ grant_table = Table(
     Column("sid", String(40), index=True),
     Column("last_used_at", Float),
     Column("dated", Boolean, nullable=False),
+    Column("vouched_by", String(128)),
 )
 code_table = Table(
     "authorization_code",

@@ -49,16 +49,21 @@ def consent(
     action: str,
     account: str,
     other_account: str,
+    other_tenant: str,
     csrf: str,
     stays: float,
     wrong: str | None,
     lang: str,
 ) -> str:
-    """The consent page: who asks, where credentials go, for what, for how long, and what lies behind it."""
+    """The consent page: who asks, where credentials go, for what, for how long, and what lies behind it.
+
+    `other_tenant`: where a person chooses anew who chose before; empty on the page where they do.
+    """
     request, resource, device = question.request, question.resource, question.device
     destination = redirect_uri.destination(request.redirect_uri or resource.uri)
     names = {tenant: estate.doors.tenants[tenant].name for tenant in question.tenants}
     several = len(question.tenants) > 1
+    choosing = several and (question.remembered is None or not other_tenant)
     standing = () if only_local(question.client) else question.standing
     before = standing[0] if standing else None
     return pages.consent(
@@ -76,8 +81,10 @@ def consent(
             destination_host=destination.host,
             user_name=question.user.name,
             user_id=question.user.id,
-            tenant_name=None if several else names[question.tenants[0]],
-            tenants=tuple(names.items()) if several else (),
+            tenant_name=None if choosing else names[question.settled or ""],
+            tenants=tuple(names.items()) if choosing else (),
+            chosen_tenant=question.remembered,
+            other_tenant_url=other_tenant if several and not choosing else None,
             resource_name=resource.name,
             resource_uri=resource.uri,
             only_who=resource.door is not None,

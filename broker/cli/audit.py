@@ -11,7 +11,7 @@ from broker.audit import trace as reading
 from broker.audit.model import FACTS, Outcome, Record
 from broker.cli.local import NotFound, Place, local, opened
 from broker.cli.output import JSON, output
-from broker.cli.story import story
+from broker.cli.story import story, tokens
 
 
 @click.group("audit")
@@ -77,6 +77,8 @@ def trace(identifier: str, data: Path | None, database: str | None, output: str)
     if not found:
         raise NotFound(f"Nothing is recorded about {identifier}.")
     show(found, output)
+    if output != JSON and (made := tokens([record.members for record in found])):
+        click.echo(f"\n{made}")
 
 
 def show(records: Sequence[Record], form: str) -> None:

@@ -16,7 +16,7 @@ from broker.admin import doctor as rules
 from broker.admin.doctor import FileFacts, Finding, Level, fail, warn
 from broker.audit import trace as evidence
 from broker.audit.model import Outcome
-from broker.cli import idp
+from broker.cli import idp, trusted
 from broker.cli.local import Failed, Place, Unhealthy, local, settings_for, sqlite_file
 from broker.cli.output import JSON, output, text
 from broker.cli.safety import unsafe
@@ -224,7 +224,8 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     if kek is not None:
         found += _keys(settings, database, kek, estate, after)
         found += idp.examined(settings, world, kek, estate.doors.tenants)
-    found += lint.estate(estate, known_clients, settings.key_retire_after)
+    found += trusted.findings(settings, world, estate)
+    found += lint.estate(estate, known_clients, settings.key_retire_after, world.clock.now())
     found += lint.credentials(nowhere, secretless)
     found += lint.certificates(
         known_clients,

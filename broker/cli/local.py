@@ -138,6 +138,7 @@ def rooms_of(broker: app.Broker) -> Rooms:
     def refresh() -> None:
         broker.estate_snapshot.refresh()
         broker.providers.refresh()
+        broker.federation.trusted.issuers.refresh()
         broker.door_keys.refresh()
 
     return Rooms(
@@ -148,7 +149,10 @@ def rooms_of(broker: app.Broker) -> Rooms:
         grants=broker.grants,
         clients=broker.clients,
         changes=broker.changes,
+        claims=broker.claims,
         providers=broker.providers,
+        vault=broker.vault,
+        issuers=broker.federation.trusted.issuers,
         prepare_keys=broker.prepare_keys,
         refresh=refresh,
         judge=_any if broker.settings.development else broker.signing_in.new_passwords.judge,

@@ -6,6 +6,7 @@ import click
 
 from broker.admin.model import NOUNS
 from broker.cli.audit import audit
+from broker.cli.claim import claim, claims, prove, vouch, withdraw
 from broker.cli.credentials import rotate_secret, set_password
 from broker.cli.dev import dev
 from broker.cli.doctor import doctor
@@ -24,6 +25,8 @@ from broker.cli.run import run
 from broker.cli.serve import serve_command
 from broker.cli.session import session
 from broker.cli.switch import switch
+from broker.cli.tenant import resume, suspend
+from broker.cli.vault import vault
 from broker.cli.worker import worker
 
 
@@ -49,6 +52,10 @@ def version_command(output: str) -> None:
 _NOUNS = {noun: noun_group(noun) for noun in NOUNS}
 for _more in (set_password, factors, remove_factors, reset):
     _NOUNS["user"].add_command(_more)
+for _more in (suspend, resume):
+    _NOUNS["tenant"].add_command(_more)
+for _more in (claim, claims, prove, vouch, withdraw):
+    _NOUNS["resource"].add_command(_more)
 _NOUNS["client"].add_command(rotate_secret)
 _NOUNS["idp"].add_command(test_claims)
 for _command in (
@@ -65,6 +72,7 @@ for _command in (
     key,
     invariants,
     session,
+    vault,
     grant,
     audit,
     perform,

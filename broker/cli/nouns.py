@@ -13,15 +13,19 @@ from broker.admin.shape import full
 from broker.app import Broker
 from broker.cli.estate import show
 from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened, origin_of, reported
-from broker.cli.output import one, output, rows
+from broker.cli.output import moment, one, output, rows
+from broker.estate.model import Edge
 
 _COLUMNS = {
-    "tenant": ("id", "name", "root_door"),
+    "tenant": ("id", "name", "root_door", "suspended"),
     "idp": ("id", "name", "issuer", "tenant", "accounts"),
+    "issuer": ("id", "issuer", "tenants", "trusted_for"),
     "user": ("id", "name", "email", "tenants"),
     "client": ("client_id", "name", "type", "tenant", "grant_types", "registered"),
+    "workload": ("id", "issuer", "client_id", "claims"),
     "resource": ("id", "kind", "uri", "tenants", "stage"),
-    "edge": ("from", "to", "scopes", "lifetime", "consent"),
+    "recipient": ("id", "issuer", "tenants", "clients"),
+    "edge": ("from", "to", "scopes", "consent", "purpose", "expires", "created", "created_by"),
 }
 
 _FILE = click.option(
@@ -31,6 +35,13 @@ _FILE = click.option(
 
 def noun_group(noun: str) -> click.Group:
     """list, get, create, update and delete of one noun."""
+    authority = click.option(
+        "--tenant",
+        "within",
+        metavar="TENANT",
+        hidden=noun != "resource",
+        help="With the authority of this tenant's admins: only at an address that it proved.",
+    )
 
     @click.group(noun, help=f"The {SECTIONS[noun].replace('_', ' ')} of the estate.")
     def group() -> None:
@@ -42,7 +53,10 @@ def noun_group(noun: str) -> click.Group:
     def list_command(data: Path | None, database: str | None, output: str) -> None:
         with opened(Place(data, database)) as broker:
             holdings = apply_of(broker).holdings()
+            off = {(denial.kind.value, denial.id) for denial in broker.switches.list()}
         found = [_row(key, holdings) for key in sorted(holdings.held) if key[0] == noun]
+        if noun == "tenant":
+            found = [{**row, "suspended": (noun, str(row["id"])) in off} for row in found]
         rows(found, _COLUMNS[noun], output)
 
     @group.command("get", help=f"One {noun}, in the shape of the estate file.")
@@ -59,36 +73,47 @@ def noun_group(noun: str) -> click.Group:
 
     @group.command("create", help=f"Add a {noun}, given in the shape of the estate file.")
     @_FILE
+    @authority
     @local
     @output
-    def create_command(file: IO[str], data: Path | None, database: str | None, output: str) -> None:
+    def create_command(
+        file: IO[str], within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             wanted, key = _one(noun, file)
             if apply_of(broker).holdings().get(key) is not None:
                 raise Failed(f"There is a {noun} {key[1]} already: use `broker {noun} update`.")
-            show(apply_of(broker).apply(wanted, origin_of(broker)), output)
+            show(apply_of(broker).apply(wanted, origin_of(broker), within=within), output)
 
     @group.command("update", help=f"Make a {noun} what the file says.")
     @_FILE
+    @authority
     @local
     @output
-    def update_command(file: IO[str], data: Path | None, database: str | None, output: str) -> None:
+    def update_command(
+        file: IO[str], within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             wanted, key = _one(noun, file)
             if apply_of(broker).holdings().get(key) is None:
                 raise NotFound(f"There is no {noun} {key[1]}: use `broker {noun} create`.")
-            show(apply_of(broker).apply(wanted, origin_of(broker)), output)
+            show(apply_of(broker).apply(wanted, origin_of(broker), within=within), output)
 
     @group.command("delete", help=f"Remove a {noun}; its id is never given again.")
     @click.argument("identifier", metavar="ID")
+    @authority
     @local
     @output
-    def delete_command(identifier: str, data: Path | None, database: str | None, output: str) -> None:
+    def delete_command(
+        identifier: str, within: str | None, data: Path | None, database: str | None, output: str
+    ) -> None:
         with opened(Place(data, database)) as broker:
             require(broker, (noun, identifier))
             gone = {(noun, identifier)}
             nothing = Wanted(Holdings({}))
-            changes = apply_of(broker).apply(nothing, origin_of(broker), removal=lambda _, __: gone)
+            changes = apply_of(broker).apply(
+                nothing, origin_of(broker), removal=lambda _, __: gone, within=within
+            )
             show(changes, output)
 
     return group
@@ -101,11 +126,10 @@ def require(broker: Broker, key: Key) -> None:
 
 
 def _row(key: Key, holdings: Holdings) -> dict[str, object]:
-    found = (
-        {"registered": "admin", **full(holdings.held[key])}
-        if key[0] == "client"
-        else full(holdings.held[key])
-    )
+    held = holdings.held[key]
+    found = {"registered": "admin", **full(held)} if key[0] == "client" else full(held)
+    if isinstance(held, Edge):
+        found |= {"created": moment(held.created_at), "created_by": held.created_by}
     if key[0] == "user":
         memberships = found["tenants"]
         found["tenants"] = [item["id"] for item in memberships] if isinstance(memberships, list) else []

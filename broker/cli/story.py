@@ -2,16 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 
+from broker.audit.model import made
 from broker.cli.output import aligned, text
 
 _HASH = 12
 
 
 def story(records: Sequence[Mapping[str, object]]) -> str:
-    """Lines of time, fact, outcome or reason, who, resource, scope and the token's short hash."""
-    lines = [["TIME", "FACT", "OUTCOME", "WHO", "WHERE", "SCOPE", "TOKEN", "MORE"]]
+    """Lines of time, fact, outcome or reason, tenant, who, resource, scope and the token's short hash."""
+    lines = [["TIME", "FACT", "OUTCOME", "TENANT", "WHO", "WHERE", "SCOPE", "TOKEN", "MORE"]]
     lines += [_line(record) for record in records]
     return aligned(lines) if records else ""
+
+
+def tokens(records: Sequence[Mapping[str, object]]) -> str:
+    """The tokens of a story in the order in which they were made, by whole hash: from what, for whom, for where."""
+    lines, seen = [["TOKEN", "MADE FROM", "HELD BY", "FOR"]], set()
+    for record in records:
+        own = made(record)
+        if own is None or own in seen:
+            continue
+        seen.add(own)
+        lines.append(
+            [
+                text(own),
+                str(record.get("parent_jti_hash") or "-")[:_HASH],
+                text(record.get("client")),
+                text(record.get("downstream") or record.get("resource")),
+            ]
+        )
+    return aligned(lines) if seen else ""
 
 
 def _line(record: Mapping[str, object]) -> list[str]:
@@ -21,6 +41,7 @@ def _line(record: Mapping[str, object]) -> list[str]:
         text(record.get("time")).replace("T", " ").removesuffix("Z"),
         text(record.get("fact")),
         f"{outcome}: {text(reason)}" if reason else outcome,
+        text(record.get("tenant")),
         _who(record),
         _where(record),
         text(record.get("scope")),

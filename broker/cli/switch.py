@@ -9,14 +9,15 @@ from broker.cli.local import Failed, NotFound, Place, local, opened, origin_of
 from broker.cli.nouns import require
 from broker.cli.output import done, moment, output, rows
 from broker.denials.model import EVERYTHING_ID, Kind, Target
+from broker.identity.federation.trusted.rules import SEPARATOR
 
 KIND = click.Choice([kind.value for kind in Kind])
-_ESTATE = (Kind.TENANT, Kind.USER, Kind.CLIENT, Kind.RESOURCE, Kind.EDGE)
+_ESTATE = (Kind.TENANT, Kind.USER, Kind.CLIENT, Kind.RESOURCE, Kind.EDGE, Kind.ISSUER)
 
 
 @click.group("switch")
 def switch() -> None:
-    """What is off: a tenant, user, client, grant, resource, edge, transaction, token or everything."""
+    """What is off: a tenant, user, client, grant, resource, edge, issuer, transaction, token or everything."""
 
 
 @switch.command("list")
@@ -78,6 +79,8 @@ def _target(kind: str, identifier: str) -> Target:
 
 def _exists(broker: Broker, target: Target) -> None:
     """A misspelt id must not look like a thrown switch."""
+    if target.kind is Kind.USER and SEPARATOR in target.id:
+        return  # somebody of a trusted issuer, whom no list here has
     if target.kind in _ESTATE:
         require(broker, (target.kind.value, target.id))
     elif target.kind is Kind.GRANT:

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What can be off. `everything` has the id `*`; an edge is `from->to`; a transaction by
-    its txn, a token by its jti."""
+    """What can be off. `everything` has the id `*`; an edge is `from->to`; an issuer is a trusted one, by
+    the id of its entry; a transaction by its txn, a token by its jti."""
 
     EVERYTHING = "everything"
     TENANT = "tenant"
@@ -15,6 +15,7 @@ class Kind(StrEnum):
     GRANT = "grant"
     RESOURCE = "resource"
     EDGE = "edge"
+    ISSUER = "issuer"
     TRANSACTION = "transaction"
     TOKEN = "token"  # noqa: S105  a kind
 

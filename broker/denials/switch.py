@@ -41,10 +41,17 @@ class Switches:
 
 
 def _fact(name: str, target: Target, tenant: str | None, why: str) -> Fact:
-    """A user's id is personal: it stands beside the record, as its subject."""
+    """A user's id is personal: it stands beside the record, as its subject. A story's own ids lead to its end too."""
     user = target.id if target.kind is Kind.USER else None
-    grant = target.id if target.kind is Kind.GRANT else None
     change: dict[str, object] = {"kind": target.kind.value, "why": why}
     if user is None:
         change["id"] = target.id
-    return Fact(name, tenant=tenant, subject=user, grant_id=grant, change=change)
+    return Fact(
+        name,
+        tenant=tenant,
+        subject=user,
+        grant_id=target.id if target.kind is Kind.GRANT else None,
+        txn=target.id if target.kind is Kind.TRANSACTION else None,
+        jti=target.id if target.kind is Kind.TOKEN else None,
+        change=change,
+    )

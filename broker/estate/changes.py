@@ -1,5 +1,7 @@
 """The rows of the estate as administration uses them: loaded, listed, put and removed within its transaction."""
 
+from dataclasses import replace
+
 from broker.denials import live
 from broker.denials.model import Kind, Target
 from broker.estate import store
@@ -36,8 +38,9 @@ class Changes:
             live.gone(tx, Target(Kind.RESOURCE, resource_id), self._world.clock.now())
         return removed
 
-    def put_edge(self, tx: Transaction, edge: Edge) -> None:
-        store.put_edge(tx, edge)
+    def put_edge(self, tx: Transaction, edge: Edge, by: str | None = None) -> None:
+        """Create it for `by`, or change it."""
+        store.put_edge(tx, replace(edge, created_at=self._world.clock.now(), created_by=by))
 
     def remove_edge(self, tx: Transaction, source: str, target: str) -> bool:
         return store.remove_edge(tx, source, target)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from broker.estate import rules, userinfo
-from broker.estate.model import Edge, Resource
+from broker.estate.model import Edge, Resource, ResourceKind
 from broker.identity.clients.model import Client
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Door
@@ -32,13 +32,14 @@ class Estate:
     @classmethod
     def of(cls, doors: Doors, resources: Iterable[Resource], edges: Iterable[Edge]) -> "Estate":
         listed = list(resources)
+        ours = [resource for resource in listed if resource.vault is None]
         own = {door.issuer: userinfo.resource(doors, door) for door in doors.all()}
         return cls(
             doors,
             {resource.id: resource for resource in listed},
             {(edge.source, edge.target): edge for edge in edges},
             {resource.uri: resource for resource in listed},
-            {resource_uri.folded(resource.uri): resource for resource in (*listed, *own.values())},
+            {resource_uri.folded(resource.uri): resource for resource in (*ours, *own.values())},
             {resource.client_id: resource for resource in listed if resource.client_id},
             own,
         )
@@ -52,7 +53,10 @@ class Estate:
         return self._own[door.issuer]
 
     def by_uri(self, uri: str) -> Resource | None:
-        """Authorization and user grants: scheme and host folded, default port and one trailing slash dropped."""
+        """Authorization and user grants: scheme and host folded, default port and one trailing slash dropped.
+
+        No token of ours is for a system that is not ours: those are reached along edges alone.
+        """
         return self._folded.get(resource_uri.folded(uri)) if resource_uri.valid(uri) else None
 
     def by_exact_uri(self, uri: str) -> Resource | None:
@@ -62,15 +66,21 @@ class Estate:
         """The resource whose own identity this client is."""
         return self._clients.get(client_id)
 
+    def edge(self, source: str, target: str, now: float) -> Edge | None:
+        """The way from one resource to another; one that ended is none."""
+        edge = self.edges.get((source, target))
+        return None if edge is None or edge.ended(now) else edge
+
     def at_door(self, door: Door) -> list[Resource]:
         """The resources that this door can issue tokens for."""
         return [resource for resource in self.resources.values() if self.tenants_of(resource, door)]
 
     def only_of(self, client: Client) -> Resource | None:
-        """The one resource that the client is for, if it is for one."""
+        """The one resource that the client is for, if it is for one of ours."""
         if client.resources is None or len(client.resources) != 1:
             return None
-        return self.resources.get(client.resources[0])
+        found = self.resources.get(client.resources[0])
+        return None if found is None or found.vault is not None else found
 
     def default_at(self, door: Door) -> Resource | None:
         """What users get at this door when nothing is named."""
@@ -80,6 +90,14 @@ class Estate:
     def published_at(self, door: Door) -> list[Resource]:
         """Those that strangers may know of."""
         return [resource for resource in self.at_door(door) if resource.publish]
+
+    def connectable(self, door: Door, tenants: Iterable[str]) -> bool:
+        """Whether there is a system that is not ours, at which members of these tenants can connect an account."""
+        mine = set(tenants)
+        return any(
+            resource.kind is ResourceKind.VAULT and not mine.isdisjoint(self.tenants_of(resource, door))
+            for resource in self.resources.values()
+        )
 
     def tenants_of(self, resource: Resource, door: Door) -> list[str]:
         """The tenants that `resource` serves and `door` reaches."""
@@ -98,7 +116,7 @@ class Estate:
         return self.doors.root
 
     def reachable(
-        self, resource: Resource, scopes: Iterable[str], tenant: str
+        self, resource: Resource, scopes: Iterable[str], tenant: str, now: float
     ) -> list[tuple[Resource, tuple[str, ...]]]:
         """Every downstream system that edges lead to with `scopes` in hand, with the scopes usable there."""
         found: dict[str, dict[str, None]] = {}
@@ -107,7 +125,7 @@ class Estate:
             here, held = waiting.pop()
             for edge in self.edges.values():
                 target = self.resources.get(edge.target)
-                if edge.source != here or target is None or not target.serves(tenant):
+                if edge.source != here or edge.ended(now) or target is None or not target.serves(tenant):
                     continue
                 given = [name for own in sorted(held) for name in edge.scopes.get(own, ())]
                 known = found.setdefault(target.id, {})

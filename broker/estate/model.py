@@ -10,6 +10,7 @@ ANY_TENANT = "*"
 class ResourceKind(StrEnum):
     MCP = "mcp"
     DOWNSTREAM = "downstream"
+    VAULT = "vault"
 
 
 class Impact(StrEnum):
@@ -51,10 +52,33 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How a resource that is not ours is reached: its provider's row in the vault, and this server as a client there.
+
+    Endpoints, `method` and what follows are None where the provider's row says it; `issuer` is demanded as the `iss`
+    of its answers (RFC 9207). `account` names the members of its account's document: id, then name.
+    """
+
+    provider: str
+    client_id: str
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    account_endpoint: str | None = None
+    method: str | None = None
+    issuer: str | None = None
+    pkce: bool | None = None
+    scope_separator: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    account: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """`uri` is the `aud` of its tokens; `tenants` holds `*` for every tenant; `lifetime` in seconds.
 
     `door`: the issuer that this resource is part of, at whose door alone it is; None for all of the estate file.
+    `vault`: what a resource of that kind has, and no other.
     """
 
     id: str
@@ -73,6 +97,7 @@ class Resource:
     limits: Mapping[str, object] = field(default_factory=dict)
     isolation: Mapping[str, object] = field(default_factory=dict)
     door: str | None = None
+    vault: Registration | None = None
 
     def serves(self, tenant: str) -> bool:
         return ANY_TENANT in self.tenants or tenant in self.tenants
@@ -97,7 +122,12 @@ class EdgeConsent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Who may exchange towards whom: which scope gives which, for how long (seconds), how many actors deep."""
+    """Who may exchange towards whom: which scope gives which, for how long (seconds), how many actors deep.
+
+    `purpose` says what for, in the administrator's words. From `expires_at` on there is no such edge. With `release`,
+    what comes out is the token of a system that is not ours. When and by whom it was made is about the edge and not of
+    it: two that allow the same are equal.
+    """
 
     source: str
     target: str
@@ -105,3 +135,11 @@ class Edge:
     lifetime: int = 120
     depth: int = 3
     consent: EdgeConsent = EdgeConsent.USER
+    purpose: str | None = None
+    expires_at: float | None = None
+    release: bool = False
+    created_at: float | None = field(default=None, compare=False)
+    created_by: str | None = field(default=None, compare=False)
+
+    def ended(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now

@@ -10,11 +10,15 @@ from broker.identity.tenants.model import Door
 from broker.protocol import acr, details, dpop
 from broker.protocol.names import (
     DEVICE_CODE,
+    ID_JAG_PROFILE,
+    ID_JAG_TOKEN_TYPE,
     IDENTITY_SCOPES,
+    JWT_BEARER,
     NONE,
     OFFLINE_ACCESS,
     PRIVATE_KEY_JWT,
     SIGNING_ALGORITHMS,
+    TOKEN_EXCHANGE,
     TYP_RESOURCE_METADATA,
 )
 from broker.runtime.clock import Clock
@@ -93,6 +97,8 @@ class Published:
         }
         methods = tuple(self._offer.authentication_methods)
         devices = self._estate().doors.devices_at(door)
+        profiles = (ID_JAG_PROFILE,) if JWT_BEARER in self._offer.grant_types else ()
+        chained = (ID_JAG_TOKEN_TYPE,) if TOKEN_EXCHANGE in self._offer.grant_types else ()
         return ServerMetadata(
             issuer=door.issuer,
             scopes_supported=tuple(dict.fromkeys((*scopes, *IDENTITY_SCOPES, OFFLINE_ACCESS))),
@@ -104,11 +110,14 @@ class Published:
             revocation_endpoint_auth_methods_supported=methods,
             auth_signing_alg_values_supported=SIGNING_ALGORITHMS if PRIVATE_KEY_JWT in methods else (),
             id_token_signing_alg_values_supported=SIGNING_ALGORITHMS,
+            introspection_signing_alg_values_supported=SIGNING_ALGORITHMS,
             dpop_signing_alg_values_supported=dpop.ALGORITHMS,
             prompt_values_supported=tuple(self._offer.prompts),
             response_modes_supported=tuple(self._offer.response_modes),
             ui_locales_supported=tuple(self._offer.ui_locales),
             require_pushed_authorization_requests=self._estate().doors.pushed_only_at(door),
+            authorization_grant_profiles_supported=profiles,
+            identity_chaining_requested_token_types_supported=chained,
             devices=devices,
             registration=self._offer.registration,
             client_id_metadata_document_supported=self._offer.documents and self._trusts_anybody(door),

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 from pydantic import TypeAdapter
-from sqlalchemy import Boolean, Column, String, Table, Text, bindparam, delete, insert, select, update
+from sqlalchemy import Boolean, Column, Float, String, Table, Text, bindparam, delete, insert, select, update
 
 from broker.estate.model import Edge, Resource
 from broker.runtime.database import Transaction, metadata
@@ -23,6 +23,8 @@ edge_table = Table(
     Column("source", String(128), primary_key=True),
     Column("target", String(128), primary_key=True),
     Column("document", Text, nullable=False),
+    Column("created_at", Float),
+    Column("created_by", String(128)),
 )
 SERVER_WIDE = "a resource can serve several tenants; which, is one of its own members and judged by a rule"
 
@@ -42,10 +44,10 @@ _DELETE = (
     .values(deleted=True, uri="deleted:" + resource_table.c.id)
 )
 _EDGES = select(edge_table).order_by(edge_table.c.source, edge_table.c.target)
-_EDGE_PUT = insert(edge_table)
-_EDGE_REMOVE = delete(edge_table).where(
-    edge_table.c.source == bindparam("from_id"), edge_table.c.target == bindparam("to_id")
-)
+_EDGE_INSERT = insert(edge_table)
+_THIS_EDGE = (edge_table.c.source == bindparam("from_id"), edge_table.c.target == bindparam("to_id"))
+_EDGE_UPDATE = update(edge_table).where(*_THIS_EDGE).values(document=bindparam("rest"))
+_EDGE_REMOVE = delete(edge_table).where(*_THIS_EDGE)
 
 
 def put_resource(tx: Transaction, resource: Resource) -> None:
@@ -69,12 +71,20 @@ def resources(tx: Transaction) -> list[Resource]:
 
 
 def put_edge(tx: Transaction, edge: Edge) -> None:
-    remove_edge(tx, edge.source, edge.target)
+    """Create or change; who created it, and when, stays as it was."""
     document = asdict(edge)
-    del document["source"], document["target"]
-    tx.execute(
-        _EDGE_PUT, source=edge.source, target=edge.target, document=json.dumps(document, sort_keys=True)
-    )
+    for own_column in ("source", "target", "created_at", "created_by"):
+        del document[own_column]
+    text = json.dumps(document, sort_keys=True)
+    if tx.execute(_EDGE_UPDATE, from_id=edge.source, to_id=edge.target, rest=text).rowcount == 0:
+        tx.execute(
+            _EDGE_INSERT,
+            source=edge.source,
+            target=edge.target,
+            document=text,
+            created_at=edge.created_at,
+            created_by=edge.created_by,
+        )
 
 
 def remove_edge(tx: Transaction, source: str, target: str) -> bool:
@@ -83,6 +93,14 @@ def remove_edge(tx: Transaction, source: str, target: str) -> bool:
 
 def edges(tx: Transaction) -> list[Edge]:
     return [
-        _EDGE.validate_python({"source": row.source, "target": row.target, **json.loads(row.document)})
+        _EDGE.validate_python(
+            {
+                "source": row.source,
+                "target": row.target,
+                "created_at": row.created_at,
+                "created_by": row.created_by,
+                **json.loads(row.document),
+            }
+        )
         for row in tx.execute(_EDGES)
     ]

@@ -1,9 +1,16 @@
-"""RFC 6750 for the official MCP Python SDK: its TokenVerifier, over the guard."""
+"""RFC 6750 and elicitation for the official MCP Python SDK: its TokenVerifier, and its ways to ask a person."""
 
 import logging
 
+from mcp import MCPError
 from mcp.server.auth.provider import AccessToken
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import InputRequiredResult
 
+from broker.guard import elicitation
+from broker.guard.elicitation import Interaction
+from broker.guard.exchange import ExchangeRefused
 from broker.guard.guard import Guard
 from broker.guard.possession import PossessionRefused
 from broker.guard.verifier import TokenRefused
@@ -46,3 +53,25 @@ class BrokerTokenVerifier:
             subject=verified.subject,
             claims=dict(verified.claims),
         )
+
+
+def ask_user(refused: ExchangeRefused, context: Context, message: str | None = None) -> InputRequiredResult:
+    """What a tool returns when an exchange waits for its user: `return ask_user(refused, context)`.
+
+    The client is told in the way that it knows, which may be an exception raised here. What no person can help with is
+    raised as it came. `message`: why the user should go there.
+    """
+    interaction = Interaction.of(refused, message)
+    if interaction is None:
+        raise refused
+    answered = (context.input_responses or {}).get(elicitation.KEY)
+    if answered is not None and getattr(answered, "action", None) != "accept":
+        raise ToolError("The user did not allow it.") from refused
+    capabilities = context.client_capabilities
+    said = None if capabilities is None else capabilities.model_dump(by_alias=True, exclude_none=True)
+    if not elicitation.offered(said):
+        raise ToolError(interaction.words()) from refused
+    if (context.protocol_version or "") >= elicitation.INPUT_REQUIRED_SINCE:
+        return InputRequiredResult.model_validate(interaction.result())
+    error = interaction.error()
+    raise MCPError(error["code"], error["message"], error["data"]) from refused

@@ -4,6 +4,8 @@ A refusal says one thing to the client (`error`, `description`) and another to t
 (`reason` from a closed list, `detail`). Internal faults are never refusals.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -129,12 +131,31 @@ class Reason(StrEnum):
     SUBJECT_TOKEN_EXPIRED = "subject_token_expired"
     SUBJECT_TOKEN_FOREIGN = "subject_token_foreign"
     SUBJECT_TOKEN_TYPE = "subject_token_type"
-    ACTOR_TOKEN_NOT_SUPPORTED = "actor_token_not_supported"
+    REQUESTED_TOKEN_TYPE = "requested_token_type"
+    ACTOR_TOKEN_TYPE = "actor_token_type"
+    ACTOR_TOKEN_INVALID = "actor_token_invalid"
+    ACTOR_TOKEN_EXPIRED = "actor_token_expired"
+    ACTOR_TOKEN_FOREIGN = "actor_token_foreign"
+    ACTOR_TOKEN_REPLAYED = "actor_token_replayed"
+    ACTOR_TOKEN_OFF = "actor_token_off"
+    ACTOR_OFF = "actor_off"
+    MAY_ACT_OTHER = "may_act_other"
+    SESSION_OVER = "session_over"
     NO_EDGE = "no_edge"
+    EDGE_ENDED = "edge_ended"
     EDGE_OFF = "edge_off"
+    EDGE_BEHIND_OFF = "edge_behind_off"
     EDGE_NOT_CONSENTED = "edge_not_consented"
     SUBJECT_IS_NO_USER = "subject_is_no_user"
     CHAIN_TOO_DEEP = "chain_too_deep"
+    CHAIN_TOO_LARGE = "chain_too_large"
+    RELEASE_NOT_ALLOWED = "release_not_allowed"
+    CONNECTION_MISSING = "connection_missing"
+    CONNECTION_BROKEN = "connection_broken"
+    CONNECTION_NARROW = "connection_narrow"
+    CONNECTION_WIDE = "connection_wide"
+    CONNECTION_UNREADABLE = "connection_unreadable"
+    CONNECTION_FOREIGN = "connection_foreign"
     PROVIDER_UNKNOWN = "provider_unknown"
     PROVIDER_NOT_ACCEPTED = "provider_not_accepted"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
@@ -142,6 +163,15 @@ class Reason(StrEnum):
     PROVIDER_MISMATCH = "provider_mismatch"
     PROVIDER_ANSWER_INVALID = "provider_answer_invalid"
     PROVIDER_VISIT_UNKNOWN = "provider_visit_unknown"
+    ISSUER_UNTRUSTED = "issuer_untrusted"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+    ISSUER_OFF = "issuer_off"
+    ASSERTION_INVALID = "assertion_invalid"
+    ASSERTION_EXPIRED = "assertion_expired"
+    ASSERTION_REPLAYED = "assertion_replayed"
+    ASSERTION_FOREIGN = "assertion_foreign"
+    WORKLOAD_UNKNOWN = "workload_unknown"
+    RECIPIENT_UNKNOWN = "recipient_unknown"
     IDENTITY_NOT_LINKED = "identity_not_linked"
     IDENTITY_TAKEN = "identity_taken"
     PASSWORD_WRONG = "password_wrong"
@@ -178,6 +208,10 @@ class Reason(StrEnum):
     AUDIT_UNAVAILABLE = "audit_unavailable"
     NOT_THE_CALLERS = "not_the_callers"
     LOGOUT_UNDELIVERED = "logout_undelivered"
+    PROOF_UNREACHABLE = "proof_unreachable"
+    PROOF_MISSING = "proof_missing"
+    PROOF_OF_ANOTHER = "proof_of_another"
+    PROOF_WITHOUT_DOOR = "proof_without_door"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +222,23 @@ class Consequence:
     tenant: str
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """The token of ours with which something was asked for: its story leads to the refusal."""
+
+    tenant: str
+    subject: str
+    jti: str
+    txn: str | None
+    grant_id: str | None
+
+
 class OAuthError(Exception):
     """A refusal. `description` is shown to the client; `detail` goes to the log and the evidence only.
 
     `redirectable` is false while neither client nor redirect URI is trusted (RFC 6749 section 4.1.2.1). `client` is
-    one that is known here and did not prove itself.
+    one that is known here and did not prove itself. `more` are further members of the answer.
+    `about` is a token that it was refused with.
     """
 
     def __init__(
@@ -209,6 +255,7 @@ class OAuthError(Exception):
         dpop_nonce: str | None = None,
         consequence: Consequence | None = None,
         client: str | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
@@ -222,13 +269,25 @@ class OAuthError(Exception):
         self.dpop_nonce = dpop_nonce
         self.consequence = consequence
         self.client = client
+        self.more = more or {}
+        self.about: About | None = None
 
-    def body(self) -> dict[str, str]:
+    def body(self) -> dict[str, object]:
         """The JSON members of the answer."""
-        members = {"error": self.error, "error_description": self.description}
+        members: dict[str, object] = {"error": self.error, "error_description": self.description}
         if self.interaction_uri:
             members["interaction_uri"] = self.interaction_uri
-        return members
+        return members | dict(self.more)
+
+
+@contextmanager
+def concerning(token: About | None) -> Iterator[None]:
+    """A refusal inside is about this token."""
+    try:
+        yield
+    except OAuthError as error:
+        error.about = error.about or token
+        raise
 
 
 def too_many(description: str, ends_in: float) -> OAuthError:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -56,6 +57,15 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
+@cache
+def _trusted(authorities: Path | None) -> ssl.SSLContext:
+    """Whose certificates are believed. Reading the system's takes longer than all else that a client is made of."""
+    context = ssl.create_default_context()
+    if authorities is not None:
+        context.load_verify_locations(cafile=authorities)
+    return context
+
+
 class Egress:
     """`allow_loopback`: this machine may be reached too, also by plain http (development, `broker perform`).
 
@@ -75,10 +85,9 @@ class Egress:
         self._allow_loopback, self._clock, self._resolver = allow_loopback, clock, resolver
         # Connections are not kept: one made for a name must not serve another name at the same address.
         alone = httpx2.Limits(max_keepalive_connections=0)
-        trust = ssl.create_default_context()
-        if authorities is not None:
-            trust.load_verify_locations(cafile=authorities)
-        self._client = httpx2.Client(trust_env=False, follow_redirects=False, limits=alone, verify=trust)
+        self._client = httpx2.Client(
+            trust_env=False, follow_redirects=False, limits=alone, verify=_trusted(authorities)
+        )
         # The system's resolver knows no time limit: it is waited for, from a thread, only so long.
         # Names that were found before have threads of their own: strangers' slow ones do not hold them up.
         self._lookups = tuple(ThreadPoolExecutor(_LOOKUPS, f"egress-{whose}") for whose in ("new", "known"))

@@ -1,8 +1,8 @@
-"""RFC 6749 section 3.2, RFC 7662 section 2, RFC 7009 section 2: /token, /introspect, /revoke under every door."""
+"""RFC 6749 section 3.2, RFC 7662 and 7009 section 2, RFC 9701: /token, /introspect, /revoke under every door."""
 
 from dataclasses import dataclass
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from broker.identity.clients.authentication.http import Desk
 from broker.identity.clients.authentication.model import Attempt
@@ -12,6 +12,7 @@ from broker.runtime.failpoints import failpoint
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
+from broker.tokens.signed_answer import MEDIA_TYPE
 from broker.web import respond
 
 
@@ -36,6 +37,8 @@ def blueprint(back: BackChannel, desk: Desk) -> Blueprint:
         return response
 
     def introspect(door: Door, attempt: Attempt, origin: Origin) -> Response:
+        if _wants_signed():
+            return respond.signed(back.introspection.introspect_signed(door, attempt, origin), MEDIA_TYPE)
         return respond.json_body(back.introspection.introspect(door, attempt, origin))
 
     def revoke(door: Door, attempt: Attempt, origin: Origin) -> Response:
@@ -46,3 +49,10 @@ def blueprint(back: BackChannel, desk: Desk) -> Blueprint:
     desk.mount(routes, "/introspect", introspect, unreadable, pages=False)
     desk.mount(routes, "/revoke", revoke, unreadable)
     return routes
+
+
+def _wants_signed() -> bool:
+    """RFC 9701 section 4, RFC 9110 section 12.5.1: it is named and JSON is not preferred. A wildcard takes JSON."""
+    accepted = request.accept_mimetypes
+    named = [quality for value, quality in accepted if value.partition(";")[0].strip().lower() == MEDIA_TYPE]
+    return max(named, default=0) > 0 and max(named) >= accepted["application/json"]

@@ -1,4 +1,4 @@
-"""RFC 7662: what a token is worth now, told to the resource it is for and to nobody else."""
+"""RFC 7662, RFC 9701: what a token is worth now, told to the resource it is for and to nobody else."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +12,14 @@ from broker.guard.verifier import TokenRefused, VerifiedToken
 from broker.identity.clients.authentication.authenticate import Authenticator
 from broker.identity.clients.authentication.model import Attempt
 from broker.identity.clients.model import Client
+from broker.identity.tenants.keys import DoorKeys
 from broker.identity.tenants.model import Door
 from broker.protocol import confirmation
 from broker.protocol.errors import OAuthError, Reason, too_many
+from broker.protocol.names import TYP_INTROSPECTION
 from broker.protocol.origin import Origin
 from broker.runtime.world import World
-from broker.tokens import live, strangers
+from broker.tokens import live, signed_answer, strangers
 from broker.tokens.verified import OwnTokens
 
 INACTIVE: dict[str, object] = {"active": False}
@@ -32,13 +34,31 @@ class Introspection:
         estate: Callable[[], Estate],
         authenticator: Authenticator,
         tokens: OwnTokens,
+        keys: DoorKeys,
         inactive_per_minute: int,
     ) -> None:
         self._world, self._refusals, self._estate = world, refusals, estate
-        self._authenticator, self._tokens, self._limit = authenticator, tokens, inactive_per_minute
+        self._authenticator, self._tokens, self._keys = authenticator, tokens, keys
+        self._limit = inactive_per_minute
 
     def introspect(self, door: Door, attempt: Attempt, origin: Origin) -> dict[str, object]:
         """The members of the answer: the claims for a live token of the caller's, else only `active: false`."""
+        return self._told(door, attempt, origin)[1]
+
+    def introspect_signed(self, door: Door, attempt: Attempt, origin: Origin) -> str:
+        """RFC 9701 section 5: the same answer as a JWT for the caller; a refusal stays one."""
+        try:
+            client, members = self._told(door, attempt, origin)
+        except OAuthError as error:
+            signed_answer.unauthenticated(error, attempt)
+            raise
+        resource = self._estate().of_client(client.client_id)
+        algorithm = signed_answer.algorithm(client, resource)
+        claims = signed_answer.claims(door, client, members, self._world.clock.now())
+        self._keys.ready(door.issuer, algorithm)
+        return self._keys.statement(door.issuer, algorithm, TYP_INTROSPECTION, claims)
+
+    def _told(self, door: Door, attempt: Attempt, origin: Origin) -> tuple[Client, dict[str, object]]:
         client: Client | None = None
         try:
             client = self._authenticator.admit(attempt, door, origin)
@@ -53,37 +73,38 @@ class Introspection:
         except OAuthError as error:
             self._record("token.refused", door, client, error.reason, origin)
             raise
-        verified = self._verified(door, client, token)
-        if isinstance(verified, Reason):
+        verified, reason = self._verified(door, client, token)
+        if reason is not None:
             self._world.ephemeral.hit("inactive", client.client_id, _MINUTE, self._world.clock.now())
-            self._record("token.introspected", door, client, verified, origin)
-            return INACTIVE
+            self._record("token.introspected", door, client, reason, origin, verified)
+            return client, INACTIVE
+        assert verified is not None
         now = self._world.clock.now()
-        resource = self._estate().by_exact_uri(verified.audience)
-        targets = [*live.of_token(verified), *([Target(Kind.RESOURCE, resource.id)] if resource else [])]
+        estate = self._estate()
+        resource = estate.by_exact_uri(verified.audience)
+        targets = [
+            *live.of_token(verified),
+            *live.of_edges(verified, estate),
+            *([Target(Kind.RESOURCE, resource.id)] if resource else []),
+        ]
         off = self._world.database.read(lambda tx: denials.first_off(tx, targets, now), verified.tenant)
         if off is not None:
-            return INACTIVE
+            return client, INACTIVE
         bound = confirmation.of(verified.claims)
-        return {
-            "active": True,
-            **verified.claims,
-            "token_type": bound.token_type if bound else "Bearer",
-        }
+        kind = bound.token_type if bound else "Bearer"
+        return client, {"active": True, **verified.claims, "token_type": kind}
 
-    def _verified(self, door: Door, client: Client, token: str) -> VerifiedToken | Reason:
+    def _verified(self, door: Door, client: Client, token: str) -> tuple[VerifiedToken | None, Reason | None]:
+        """The token, where it is one of this door's, and why the caller does not learn of it."""
         resource = self._estate().of_client(client.client_id)
         try:
             verified = self._tokens.verify(token, door)
         except TokenRefused as refused:
-            return (
-                Reason.SUBJECT_TOKEN_EXPIRED if refused.reason == "expired" else Reason.SUBJECT_TOKEN_INVALID
-            )
+            expired = refused.reason == "expired"
+            return None, Reason.SUBJECT_TOKEN_EXPIRED if expired else Reason.SUBJECT_TOKEN_INVALID
         if resource is None or verified.audience != resource.uri:
-            return Reason.NOT_THE_CALLERS
-        if not resource.serves(verified.tenant):
-            return Reason.TENANT_NOT_SERVED
-        return verified
+            return verified, Reason.NOT_THE_CALLERS
+        return verified, None if resource.serves(verified.tenant) else Reason.TENANT_NOT_SERVED
 
     def _caller_is_live(self, door: Door, client: Client) -> None:
         """OAuthError when the caller is off. With everything off no token is active, which is an answer."""
@@ -100,9 +121,25 @@ class Introspection:
                 "Too many of the tokens that you asked about were not yours or not live.", hits.ends_in
             )
 
-    def _record(self, name: str, door: Door, client: Client | None, reason: Reason, origin: Origin) -> None:
+    def _record(
+        self,
+        name: str,
+        door: Door,
+        client: Client | None,
+        reason: Reason,
+        origin: Origin,
+        about: VerifiedToken | None = None,
+    ) -> None:
+        """`about`: a token of ours in the wrong hands, whose story leads to this record."""
         fact = Fact(
-            name, Outcome.DENIED, reason, tenant=door.tenant, client=client.client_id if client else None
+            name,
+            Outcome.DENIED,
+            reason,
+            tenant=about.tenant if about else door.tenant,
+            client=client.client_id if client else None,
+            jti=about.jti if about else None,
+            txn=about.txn if about else None,
+            grant_id=about.grant_id if about else None,
         )
         self._refusals.record(fact, origin, known=self._one_by_one(name, client, reason))
 

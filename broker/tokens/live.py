@@ -3,22 +3,33 @@
 from collections.abc import Iterable
 
 from broker.denials import live
-from broker.denials.model import Kind, Target
+from broker.denials.model import Kind, Target, edge_id
+from broker.estate.estate import Estate
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
+from broker.tokens.model import Authority, TokenRequest
 
 _REASONS = {
     Kind.EVERYTHING: ("invalid_target", Reason.EVERYTHING_OFF),
     Kind.TENANT: ("invalid_target", Reason.TENANT_OFF),
     Kind.RESOURCE: ("invalid_target", Reason.RESOURCE_OFF),
     Kind.EDGE: ("invalid_target", Reason.EDGE_OFF),
+    Kind.ISSUER: ("invalid_grant", Reason.ISSUER_OFF),
     Kind.CLIENT: ("invalid_client", Reason.CLIENT_OFF),
     Kind.USER: ("invalid_grant", Reason.USER_OFF),
     Kind.GRANT: ("invalid_grant", Reason.GRANT_OFF),
     Kind.TRANSACTION: ("invalid_grant", Reason.TOKEN_OFF),
     Kind.TOKEN: ("invalid_grant", Reason.TOKEN_OFF),
 }
+
+
+def of_request(request: TokenRequest) -> list[Target]:
+    """The client, and whoever alone vouches for it."""
+    targets = [Target(Kind.CLIENT, request.client.client_id)]
+    if request.vouched_by is not None:
+        targets.append(Target(Kind.ISSUER, request.vouched_by))
+    return targets
 
 
 def of_token(token: VerifiedToken) -> list[Target]:
@@ -30,11 +41,35 @@ def of_token(token: VerifiedToken) -> list[Target]:
         Target(Kind.TOKEN, token.jti),
         *(Target(Kind.CLIENT, client) for client in sorted(clients)),
     ]
+    issuer = token.claims.get("vouched_by")
+    if isinstance(issuer, str):
+        targets.append(Target(Kind.ISSUER, issuer))
     if token.grant_id:
         targets.append(Target(Kind.GRANT, token.grant_id))
     if token.txn:
         targets.append(Target(Kind.TRANSACTION, token.txn))
     return targets
+
+
+def of_authority(authority: Authority) -> list[Target]:
+    """What must be on where a token is minted."""
+    return [
+        Target(Kind.TENANT, authority.tenant),
+        Target(Kind.RESOURCE, authority.resource.id),
+        *([Target(Kind.ISSUER, authority.vouched_by)] if authority.vouched_by else []),
+        *authority.targets,
+    ]
+
+
+def of_edges(token: VerifiedToken, estate: Estate) -> list[Target]:
+    """The edges that it came along: whoever acted exchanged from its own resource to that of who acted next."""
+    here, found = estate.by_exact_uri(token.audience), []
+    for actor in token.actors:
+        before = estate.of_client(actor.client_id)
+        if here is not None and before is not None:
+            found.append(Target(Kind.EDGE, edge_id(before.id, here.id)))
+        here = before
+    return found
 
 
 def require(tx: Transaction, targets: Iterable[Target], now: float) -> None:

@@ -44,7 +44,8 @@ class Actor:
 class TokenRequest:
     """A request to the token endpoint after its client is known; `parameters` holds what the grant declares.
 
-    `confirmation` is what the sender proved to hold, `spends` what is used up with the request.
+    `confirmation` is what the sender proved to hold, `spends` what is used up with the request. `vouched_by`: the
+    trusted issuer on whose word alone the client is who it is.
     """
 
     door: Door
@@ -55,6 +56,7 @@ class TokenRequest:
     now: float
     confirmation: Confirmation | None = None
     spends: tuple[Spend, ...] = ()
+    vouched_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ class Family:
 
     token: str
     predecessor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """What an ID-JAG says beside its user: for which server of others, for which resource there, for whom, how long."""
+
+    audience: str
+    resource: str
+    known_as: str
+    scopes: tuple[str, ...]
+    lifetime: int
+    recipient: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,8 @@ class Authority:
     is who alone may use the token. `details` are the only calls that it is good for, where there are any, and
     `restricted_at` names the resources at which an earlier token of the chain was good for some calls only.
     `last_used_at`: when a token was made from the grant before, as far as is known. With `identity`, an id_token goes
-    with it.
+    with it. `vouched_by` is the trusted issuer on whose word it rests. With `vouching`, an ID-JAG is made and no
+    access token: `resource` is then what its grant is for. `evidence` is what the record says beside all this.
     """
 
     subject: str
@@ -113,6 +128,20 @@ class Authority:
     also: tuple[str, ...] = ()
     identity: Identity | None = None
     last_used_at: float | None = None
+    vouched_by: str | None = None
+    vouching: Vouching | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """`expires_in` None: nobody knows. `released`: it is a provider's own token, with what the evidence says of it."""
+
+    token: str
+    jti: str
+    scopes: tuple[str, ...]
+    expires_in: int | None
+    released: Mapping[str, object] | None = None
 
 
 class GrantType(Protocol):

@@ -1,14 +1,13 @@
 """RFC 6749 section 3.2: the one way through which a request becomes a token, the same for every grant type."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.audit.unknown import unknown
 from broker.authorization.grants import Grants
-from broker.denials.model import Kind, Target
 from broker.estate.estate import Estate
 from broker.identity.clients.authentication.authenticate import Authenticator
 from broker.identity.clients.authentication.model import Attempt
@@ -17,9 +16,7 @@ from broker.identity.clients.model import Client
 from broker.identity.clients.possession import Possession
 from broker.identity.tenants.keys import DoorKeys
 from broker.identity.tenants.model import Door
-from broker.protocol import details
-from broker.protocol import scope as scope_rules
-from broker.protocol.errors import Consequence, OAuthError, Reason
+from broker.protocol.errors import Consequence, OAuthError, Reason, concerning
 from broker.protocol.names import DEFAULT_ALGORITHM
 from broker.protocol.origin import Origin
 from broker.protocol.parameters import Parameters
@@ -28,19 +25,13 @@ from broker.runtime.failpoints import failpoint
 from broker.runtime.log import note
 from broker.runtime.once import spend
 from broker.runtime.world import World
-from broker.tokens import live, step_up, strangers
+from broker.tokens import issued, live, step_up, strangers
 from broker.tokens.families import Families
-from broker.tokens.mint import access, identity
-from broker.tokens.mint.access import Minted
-from broker.tokens.model import Authority, GrantType, TokenRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """The successful answer of RFC 6749 section 5.1, as its JSON members, and a nonce for the client's next proof."""
-
-    members: dict[str, object]
-    dpop_nonce: str | None = None
+from broker.tokens.issued import Issued
+from broker.tokens.mint import access, id_jag, identity, release
+from broker.tokens.model import Authority, GrantType, Minted, TokenRequest
+from broker.vault.room import Room as Vault
+from broker.vault.use import Stale
 
 
 class Pipeline:
@@ -56,12 +47,13 @@ class Pipeline:
         families: Families,
         keys: DoorKeys,
         possession: Possession,
+        vault: Vault,
         grant_types: Iterable[GrantType],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._estate, self._authenticator, self._clients = estate, authenticator, clients
         self._grants, self._families, self._keys = grants, families, keys
-        self._possession = possession
+        self._possession, self._vault = possession, vault
         self.grant_types = {grant.name: grant for grant in grant_types}
 
     def issue(self, door: Door, attempt: Attempt, origin: Origin) -> Issued:
@@ -83,15 +75,14 @@ class Pipeline:
                 now,
                 proven.confirmation,
                 (*authenticated.spends, *proven.spends),
+                authenticated.vouched_by,
             )
             verified = grant.verify(request)
             self._keys.ready(door.issuer, client.id_token_alg or DEFAULT_ALGORITHM)
-            issued = self._world.database.write(
-                lambda tx: self._mint(tx, grant, request, verified), door.tenant
-            )
+            made = self._made(door, grant, request, verified)
             failpoint("token.after_commit")
             note(grant_type=grant.name)
-            return replace(issued, dpop_nonce=self._possession.fresh_nonce(door, attempt))
+            return replace(made, dpop_nonce=self._possession.fresh_nonce(door, attempt))
         except OAuthError as error:
             error.dpop_nonce = error.dpop_nonce or self._possession.fresh_nonce(door, attempt)
             self._refused(door, client, attempt, error, origin)
@@ -114,27 +105,36 @@ class Pipeline:
         _registered_for(grant, client)
         return grant
 
-    def _mint(self, tx: Transaction, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
+    def _made(self, door: Door, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
+        """One transaction; and another, where a provider has to be asked for a newer token in between."""
+
+        def mint(*, patient: bool) -> Issued:
+            return self._world.database.write(
+                lambda tx: self._mint(tx, grant, request, verified, patient=patient), door.tenant
+            )
+
+        try:
+            return mint(patient=True)
+        except Stale as stale:
+            self._vault.refreshing.ahead(stale.connection, request.origin)
+        return mint(patient=False)
+
+    def _mint(
+        self, tx: Transaction, grant: GrantType, request: TokenRequest, verified: object, *, patient: bool
+    ) -> Issued:
         client = self._clients.within(tx, request.client.client_id)
         if client is None or client.proves != request.client.proves:
             raise OAuthError("invalid_client", "The client is not known any more.", Reason.CLIENT_UNKNOWN)
         _registered_for(grant, client)
         request = replace(request, client=client)
-        live.require(tx, [Target(Kind.CLIENT, request.client.client_id)], request.now)
+        live.require(tx, live.of_request(request), request.now)
         spend(tx, request.spends)
         authority = step_up.attained(grant.redeem(tx, request, verified), request.now)
         inside = tx.inside(authority.tenant)
-        live.require(
-            inside,
-            [
-                Target(Kind.TENANT, authority.tenant),
-                Target(Kind.RESOURCE, authority.resource.id),
-                *authority.targets,
-            ],
-            request.now,
-        )
+        with concerning(issued.about(authority)):
+            live.require(inside, live.of_authority(authority), request.now)
         failpoint("token.after_live")
-        minted = access.mint(inside, authority, self._keys, self._world.entropy, request.now)
+        minted = self._minted(inside, authority, request.now, patient=patient)
         failpoint("token.after_sign")
         about = authority.identity
         id_token = None
@@ -149,27 +149,18 @@ class Pipeline:
         failpoint("token.before_record")
         self._record(inside, authority, minted, request.origin)
         failpoint("token.before_commit")
-        return Issued(_answer(authority, minted, id_token, refresh))
+        return Issued(issued.answer(authority, minted, id_token, refresh))
+
+    def _minted(self, tx: Transaction, authority: Authority, now: float, *, patient: bool) -> Minted:
+        if authority.resource.vault is not None:
+            later = self._world.clock.now()
+            return release.mint(tx, authority, self._vault, self._world.entropy, later, patient=patient)
+        if authority.vouching is not None:
+            return id_jag.mint(tx, authority, authority.vouching, self._keys, self._world.entropy, now)
+        return access.mint(tx, authority, self._keys, self._world.entropy, now)
 
     def _record(self, tx: Transaction, authority: Authority, minted: Minted, origin: Origin) -> None:
-        fact = Fact(
-            authority.fact,
-            tenant=authority.tenant,
-            subject=authority.subject,
-            client=authority.client.client_id,
-            actors=tuple(actor.client_id for actor in authority.actor.chain()) if authority.actor else (),
-            resource=authority.via or authority.resource.id,
-            downstream=authority.resource.id if authority.via else None,
-            scope=minted.scopes,
-            jti=minted.jti,
-            parent_jti=authority.parent_jti,
-            txn=authority.txn,
-            grant_id=authority.grant_id,
-            issuer=authority.issuer,
-            change={"authorization_details": details.evidence(authority.details)}
-            if authority.details
-            else {},
-        )
+        fact = issued.fact(authority, minted)
         for name in authority.also:
             self._recorder.record(tx, replace(fact, fact=name, jti=None), origin)
         if authority.identity is not None:
@@ -182,15 +173,18 @@ class Pipeline:
     ) -> None:
         if error.reason is Reason.DEVICE_PENDING:
             return  # not refused: nobody has answered yet
-        said = attempt.parameters.get("client_id")
+        said, about = attempt.parameters.get("client_id"), error.about
         fact = Fact(
             _REPLAYS.get(error.reason, "token.refused"),
             Outcome.DENIED,
             error.reason,
             detail=error.detail or None,
-            tenant=error.consequence.tenant if error.consequence else door.tenant,
+            tenant=error.consequence.tenant if error.consequence else about.tenant if about else door.tenant,
+            subject=about.subject if about else None,
             client=client.client_id if client else error.client or (unknown(said) if said else None),
-            grant_id=error.consequence.grant_id if error.consequence else None,
+            parent_jti=about.jti if about else None,
+            txn=about.txn if about else None,
+            grant_id=error.consequence.grant_id if error.consequence else about.grant_id if about else None,
             issuer=door.issuer,
         )
         ended = self._still_to_end(error)
@@ -224,25 +218,5 @@ _REPLAYS = {
     Reason.CODE_REPLAYED: "code.replayed",
     Reason.DEVICE_CODE_REPLAYED: "device.replayed",
     Reason.REFRESH_REPLAYED: "refresh.reused",
+    Reason.CONNECTION_UNREADABLE: "connection.unreadable",
 }
-
-
-def _answer(
-    authority: Authority, minted: Minted, id_token: str | None, refresh: str | None
-) -> dict[str, object]:
-    about = authority.identity.scopes if authority.identity else ()
-    members: dict[str, object] = {
-        "access_token": minted.token,
-        "token_type": authority.confirmation.token_type if authority.confirmation else "Bearer",
-        "expires_in": minted.expires_in,
-        "scope": scope_rules.render((*minted.scopes, *about)),
-    }
-    if authority.details:
-        members["authorization_details"] = details.members(authority.details)
-    if id_token is not None:
-        members["id_token"] = id_token
-    if refresh is not None:
-        members["refresh_token"] = refresh
-    if authority.issued_token_type is not None:
-        members["issued_token_type"] = authority.issued_token_type
-    return members

@@ -6,23 +6,22 @@ from typing import Protocol
 
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
-from broker.authorization.grants import Grants
+from broker.authorization.room import Room as Front
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
+from broker.identity.federation.trusted.room import TrustedRoom
+from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.keys import DoorKeys
 from broker.identity.users.people import People
 from broker.runtime.world import World
+from broker.tokens.assembly import grant_types
 from broker.tokens.families import Families
-from broker.tokens.grants.authorization_code import AuthorizationCode
-from broker.tokens.grants.client_credentials import ClientCredentials
-from broker.tokens.grants.device_code import DeviceCode
-from broker.tokens.grants.refresh_token import RefreshToken
-from broker.tokens.grants.token_exchange import TokenExchange
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
 from broker.tokens.userinfo.tell import UserInfo
 from broker.tokens.verified import OwnTokens
+from broker.vault.room import Room as Vault
 from keys.sealed import KeyEncryptionKey
 
 
@@ -56,10 +55,14 @@ def furnished(
     estate: Callable[[], Estate],
     by: Clients,
     people: People,
-    grants: Grants,
+    sessions: Sessions,
+    trusted: TrustedRoom,
+    front: Front,
+    vault: Vault,
     knobs: Knobs,
 ) -> Room:
-    """`by`: who asks."""
+    """`by`: who asks; `front`: what people allowed."""
+    grants = front.grants
     families = Families(
         kek.derive("refresh"),
         world.entropy,
@@ -79,20 +82,21 @@ def furnished(
         families,
         keys,
         by.possession,
-        (
-            AuthorizationCode(world.entropy, grants, people),
-            RefreshToken(world.entropy, grants, people, families),
-            ClientCredentials(world.entropy),
-            DeviceCode(world, grants, people),
-            TokenExchange(own_tokens, grants, people),
-        ),
+        vault,
+        grant_types(world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted),
     )
     nonces = by.nonces if knobs.dpop_nonces else None
     return Room(
         families,
         pipeline,
         Introspection(
-            world, refusals, estate, by.authenticator, own_tokens, knobs.inactive_introspections_per_minute
+            world,
+            refusals,
+            estate,
+            by.authenticator,
+            own_tokens,
+            keys,
+            knobs.inactive_introspections_per_minute,
         ),
         Revocation(world, recorder, refusals, by.authenticator, own_tokens, grants, families),
         UserInfo(world, recorder, refusals, estate, own_tokens, grants, people, nonces),

@@ -24,12 +24,20 @@ def attained(authority: Authority, now: float) -> Authority:
         _error(authority),
         "The scope takes a stronger or newer sign-in: start an authorization request for it.",
         Reason.AUTHENTICATION_TOO_WEAK,
+        more=_wanted(wanted, age) if authority.vouched_by is not None else None,
         detail=f"needs {wanted or 'any class'}, {f'{age} s' if age else 'any age'}"[:200],
     )
 
 
+def _wanted(acr: str | None, age: int | None) -> dict[str, object]:
+    """RFC 9470 section 4: what the client has to ask the issuer for."""
+    members: dict[str, object] = {"acr_values": acr, "max_age": age}
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def _error(authority: Authority) -> str:
-    """The client can sign its user in again; who exchanges cannot; where nobody signed in, nobody ever will."""
-    if authority.via is not None:
+    """The client can sign its user in again; who exchanges cannot, and elsewhere it takes another word for that; where
+    nobody signed in, nobody ever will."""
+    if authority.via is not None or (authority.vouched_by is not None and authority.user):
         return "insufficient_user_authentication"
     return "invalid_grant" if authority.user else "invalid_scope"

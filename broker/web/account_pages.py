@@ -13,9 +13,13 @@ from broker.web.pages import DownstreamLine, ScopeLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPage(Page):
-    """What is around every page of an account. `base`: its address. `sign_out_csrf`: of the form that signs out."""
+    """What is around every page of an account. `base`: its address. `sign_out_csrf`: of the form that signs out.
+
+    `connections`: the address of those, empty where nothing can be connected.
+    """
 
     base: str
+    connections: str
     door_name: str
     user_name: str
     user_id: str
@@ -40,10 +44,11 @@ class AppLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewView(AccountPage):
-    """`tenants`: names. `ways`: how the person can sign in, in words."""
+    """`tenants`: names. `ways`: how the person can sign in, in words. `connected`: how many accounts elsewhere."""
 
     tenants: tuple[str, ...]
     apps: int
+    connected: int
     sessions: int
     ways: tuple[str, ...]
 
@@ -57,7 +62,8 @@ class AppsView(AccountPage):
 class AppView(AccountPage):
     """`times`: how often it was allowed. `stays_until`: None when it has to ask again.
 
-    `calls`: all that it may call; empty where that is not narrowed.
+    `calls`: all that it may call; empty where that is not narrowed. `chooses`: whether there are several tenants in
+    which it could work; `chosen_tenant`: the name of the chosen one, None when the person will be asked.
     """
 
     app: AppLine
@@ -71,6 +77,19 @@ class AppView(AccountPage):
     action: str
     csrf: str
     calls: tuple[CallLine, ...] = ()
+    chooses: bool = False
+    chosen_tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppTenantView(AccountPage):
+    """`tenants`: (id, name). `chosen`: an id, None when the person will be asked."""
+
+    app: AppLine
+    tenants: tuple[tuple[str, str], ...]
+    chosen: str | None
+    action: str
+    csrf: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,10 @@ def apps(view: AppsView) -> str:
 
 def app(view: AppView) -> str:
     return render("account_app.html", view, here="apps")
+
+
+def app_tenant(view: AppTenantView) -> str:
+    return render("account_app_tenant.html", view, here="apps")
 
 
 def sessions(view: SessionsView) -> str:

@@ -28,12 +28,20 @@ class TurnedAway(Protocol[D_contra]):
 
 
 class Doorway(Generic[D]):
-    """`door_at` finds the door of a path's tenant (None: the root door), or None where there is none."""
+    """`door_at` finds the door of a path's tenant (None: the root door), or None where there is none.
+
+    `closed` says why nobody goes through a door for now.
+    """
 
     def __init__(
-        self, door_at: Callable[[str | None], D | None], sources: Sources, turned_away: TurnedAway[D]
+        self,
+        door_at: Callable[[str | None], D | None],
+        sources: Sources,
+        turned_away: TurnedAway[D],
+        closed: Callable[[D], OAuthError | None] = lambda door: None,
     ) -> None:
         self._door_at, self._sources, self._turned_away = door_at, sources, turned_away
+        self._closed = closed
 
     def at(self, tenant: str | None) -> tuple[D, Origin]:
         """The door that this request came through, and who is at the other end; 404 without one.
@@ -45,6 +53,15 @@ class Doorway(Generic[D]):
         if door is None:
             abort(404)
         return door, self._sources.origin(request, door.issuer)
+
+    def open_at(self, tenant: str | None) -> tuple[D, Origin]:
+        """As `at`, for pages that lead further in; OAuthError while the door is closed, recorded by then."""
+        door, origin = self.at(tenant)
+        error = self._closed(door)
+        if error is not None:
+            self._turned_away(door, error, origin)
+            raise error
+        return door, origin
 
     @contextmanager
     def recorded(self, door: D, origin: Origin) -> Iterator[None]:

@@ -42,6 +42,22 @@ _PROBLEMS: dict[Reason, pages.Problem] = {
     Reason.TENANT_OFF: "no_access",
     Reason.USER_OFF: "no_access",
 }
+_CONNECTING: dict[Reason, pages.Problem] = {
+    Reason.PROVIDER_UNKNOWN: "connection_off",
+    Reason.PROVIDER_UNAVAILABLE: "connection_down",
+    Reason.PROVIDER_REFUSED: "connection_refused",
+    Reason.PROVIDER_MISMATCH: "connection_answer",
+    Reason.PROVIDER_ANSWER_INVALID: "connection_answer",
+    Reason.PROVIDER_VISIT_UNKNOWN: "connection_foreign",
+    Reason.LOGIN_REQUIRED: "connection_foreign",
+    Reason.NOT_A_MEMBER: "connection_off",
+    Reason.EVERYTHING_OFF: "connection_off",
+    Reason.TENANT_OFF: "connection_off",
+    Reason.RESOURCE_OFF: "connection_off",
+    Reason.RESOURCE_UNKNOWN: "connection_off",
+    Reason.CONNECTION_UNREADABLE: "connection_down",
+}
+"""Where a refusal means something else for who connects an account than for who signs in."""
 _KINDS: dict[int, pages.Problem] = {404: "not_found", 405: "not_found", 413: "malformed", 503: "unavailable"}
 _JSON_ERRORS = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "invalid_request"}
 
@@ -100,7 +116,7 @@ def install(app: Flask) -> None:
         return respond.json_body({"error": "server_error", "request_id": request_id()}, 500)
 
 
-def refused(error: OAuthError, back: str = "") -> Response:
+def refused(error: OAuthError, back: str = "", back_to: pages.BackTo = "sign_in") -> Response:
     """A refusal as a page: what happened and who can do what, with the registered code among the details."""
     details = (
         ("error", error.error),
@@ -108,7 +124,9 @@ def refused(error: OAuthError, back: str = "") -> Response:
         ("reason", error.reason.value),
     )
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return problem(_PROBLEMS.get(error.reason, "malformed"), error.status, details, headers, back)
+    problems = _PROBLEMS | _CONNECTING if back_to == "connections" else _PROBLEMS
+    kind = problems.get(error.reason, "malformed")
+    return problem(kind, error.status, details, headers, back, back_to)
 
 
 def problem(
@@ -117,9 +135,13 @@ def problem(
     details: tuple[tuple[str, str], ...] = (),
     headers: dict[str, str] | None = None,
     back: str = "",
+    back_to: pages.BackTo = "sign_in",
 ) -> Response:
-    """The error page. `back`: the path of the sign-in that can be tried another way."""
-    view = pages.problem(kind, request_id=request_id(), details=details, back=back, lang=language(request))
+    """The error page. `back`: the path of the page on which another way can be tried."""
+    lang = language(request)
+    view = pages.problem(
+        kind, request_id=request_id(), details=details, back=back, back_to=back_to, lang=lang
+    )
     response = respond.page(pages.error(view), status)
     response.headers.update(headers or {})
     return response

@@ -81,7 +81,8 @@ class ConsentView(Page):
     `client_host`: of a client known by a document, which alone is certain; `elsewhere`: credentials leave that host;
     `only_local`: the client is nowhere but on machines like the user's.
 
-    `tenants`: (id, name) to choose from, empty when the tenant is known. `duration`: as `duration()` says it,
+    `tenants`: (id, name) to choose from, empty when the tenant is known; `chosen_tenant`: the one that is chosen so
+    far; `other_tenant_url`: where to choose another than the known one. `duration`: as `duration()` says it,
     `stays`: the same, of how long `offline` lasts. `only_who`: the client asks who the user is, and for no server.
     `allowed_on`: date in words of an earlier consent that this one extends, None the first time. `calls`: the only ones
     that are asked for, where there are any. `device`: who waits for the answer, where it is not a page or app that the
@@ -108,6 +109,8 @@ class ConsentView(Page):
     only_who: bool = False
     tenant_name: str | None = None
     tenants: tuple[tuple[str, str], ...] = ()
+    chosen_tenant: str | None = None
+    other_tenant_url: str | None = None
     offline: bool = False
     stays: str = ""
     downstream: tuple[DownstreamLine, ...] = ()
@@ -124,14 +127,16 @@ Problem = Literal[
     "no_access", "too_many", "not_found", "unavailable", "internal", "client_document", "client_distrusted",
     "user_code", "provider_down", "provider_refused", "provider_answer", "not_linked", "linked_elsewhere",
     "reset", "reset_foreign",
+    "connection_refused", "connection_down", "connection_answer", "connection_foreign", "connection_off",
 ]  # fmt: skip
+BackTo = Literal["sign_in", "connections"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorView(Page):
     """`what` happened, `fix`: who must do what. `details`: (label, value) for developers, never a link.
 
-    `back`: the path of the sign-in, where another way in can be tried.
+    `back`: the path of the page, named by `back_to`, on which another way can be tried.
     """
 
     title: str
@@ -140,6 +145,7 @@ class ErrorView(Page):
     request_id: str
     details: tuple[tuple[str, str], ...] = ()
     back: str = ""
+    back_to: BackTo = "sign_in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +192,7 @@ def problem(
     request_id: str,
     details: tuple[tuple[str, str], ...] = (),
     back: str = "",
+    back_to: BackTo = "sign_in",
     lang: str = "en",
     static_base: str = STATIC_BASE,
 ) -> ErrorView:
@@ -199,6 +206,7 @@ def problem(
         request_id=request_id,
         details=details,
         back=back,
+        back_to=back_to,
         lang=lang,
         static_base=static_base,
     )

@@ -23,6 +23,13 @@ def json_body(
     return response
 
 
+def signed(token: str, media_type: str) -> Response:
+    """A JWT as the whole answer."""
+    response = Response(token, 200, content_type=media_type)
+    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return response
+
+
 def refusal(error: OAuthError, realm: str = "broker", *, challenge: bool = False) -> Response:
     """A refusal as JSON; `challenge` when the client used the Authorization header (RFC 6749 section 5.2)."""
     note(reason=error.reason.value)

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from broker.web.english import (
     account,
     calls,
+    connections,
     consent,
     device,
     form_post,
@@ -33,6 +34,7 @@ ENGLISH: Final[Mapping[str, str]] = dict(
         calls,
         device,
         account,
+        connections,
         methods,
         problems,
         form_post,

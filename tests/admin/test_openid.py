@@ -13,6 +13,7 @@ ENTRY: dict[str, object] = {
     "redirect_uris": ["https://rp.example/cb"],
     "scopes": ["openid", "email"],
     "id_token_signed_response_alg": "RS256",
+    "introspection_signed_response_alg": "EdDSA",
     "post_logout_redirect_uris": ["https://rp.example/bye"],
     "backchannel_logout_uri": "https://rp.example/logged-out",
     "backchannel_logout_session_required": True,
@@ -32,6 +33,7 @@ def test_a_relying_party_is_kept_whole_and_comes_out_as_it_went_in() -> None:
     assert rules.check(parse(file())) == []
     client = made(file())
     assert (client.id_token_alg, client.logout_needs_sid) == ("RS256", True)
+    assert client.introspection_alg == "EdDSA"
     assert client.post_logout_redirect_uris == ("https://rp.example/bye",)
     assert client.logout_uri == "https://rp.example/logged-out"
     brief = shape.brief(client)
@@ -47,6 +49,7 @@ def test_a_relying_party_is_kept_whole_and_comes_out_as_it_went_in() -> None:
     [
         ("id_token_signed_response_alg", "none"),
         ("id_token_signed_response_alg", "HS256"),
+        ("introspection_signed_response_alg", "none"),
         ("post_logout_redirect_uris", ["https://rp.example/bye#x"]),
         ("post_logout_redirect_uris", ["http://rp.example/bye"]),
         ("post_logout_redirect_uris", [f"https://rp.example/{n}" for n in range(21)]),

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from werkzeug.test import TestResponse
 
+from broker.guard.verifier import TokenRefused, Verifier
 from tests.lab import (
+    ACCESS_TOKEN,
     ACME,
     CRM,
     FILES,
@@ -20,6 +23,7 @@ from tests.lab import (
     assert_refused,
     basic,
     claims,
+    header,
 )
 
 INACTIVE = b'{"active":false}'
@@ -37,6 +41,15 @@ def resigned(lab: Lab, token: str, **changes: object) -> str:
     said = {name: value for name, value in {**claims(token), **changes}.items() if value is not None}
     typ = str(said.pop("typ", "at+jwt"))
     return lab.broker.door_keys.statement(ISSUER, "ES256", typ, said)
+
+
+def told(answer: TestResponse) -> object:
+    """What an answer says of the token, in either form; the signed one says nothing of it anywhere else."""
+    if answer.content_type != SIGNED:
+        return answer.json
+    outside = claims(answer.get_data(as_text=True))
+    assert set(outside) == {"iss", "aud", "iat", "token_introspection"}
+    return outside["token_introspection"]
 
 
 @pytest.mark.attack("INTRO-01")
@@ -165,12 +178,12 @@ def test_an_inactive_answer_says_nothing_more(lab: Lab, accept: str | None) -> N
     headers = {**basic("tickets-server"), **({"Accept": accept} if accept else {})}
     for kind, text in dead.items():
         answer = lab.post("/introspect", {"token": text}, headers)
-        assert (answer.status_code, answer.data) == (200, INACTIVE), kind
-        assert answer.content_type == "application/json"
+        assert (answer.status_code, told(answer)) == (200, {"active": False}), kind
+        assert answer.content_type == (accept or "application/json")
     assert lab.active(token)
     lab.clock.advance(300)
     answer = lab.post("/introspect", {"token": token}, headers)
-    assert (answer.status_code, answer.data) == (200, INACTIVE)
+    assert (answer.status_code, told(answer)) == (200, {"active": False})
 
 
 @pytest.mark.attack("INTRO-06")
@@ -304,6 +317,28 @@ def test_a_bad_verdict_never_turns_good(lab: Lab) -> None:
     assert_inactive(lab, token)
     assert lab.active(other)
     lab.broker.close()
+
+
+@pytest.mark.attack("INTRO-10")
+def test_a_signed_answer_is_no_token_anywhere(lab: Lab) -> None:
+    token = lab.tokens()["access_token"]
+    asked = {"Accept": SIGNED} | basic("tickets-server")
+    answer = lab.post("/introspect", {"token": token}, asked).get_data(as_text=True)
+    outside = claims(answer)
+    assert (header(answer)["typ"], outside["aud"]) == ("token-introspection+jwt", "tickets-server")
+    assert not {"sub", "exp", "scope", "client_id", "tenant", "jti"} & set(outside)
+    assert_inactive(lab, answer)
+    for kind in (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt"):
+        assert_refused(lab.exchange(answer, subject_token_type=kind), 400, "invalid_request")
+    assert lab.get("/userinfo", Authorization=f"Bearer {answer}").status_code == 401
+    assert lab.revoke(answer).status_code == 200 and lab.rows("denial") == 0
+    guard = Verifier({ISSUER: ["acme"]}, TICKETS, ["ES256"], lab.broker.door_keys, lab.clock.now)
+    with pytest.raises(TokenRefused):
+        guard.verify(answer)
+    disguised = resigned(lab, answer, typ="token-introspection+jwt", sub="alice", aud=TICKETS)
+    with pytest.raises(TokenRefused):
+        guard.verify(disguised)
+    assert guard.verify(token).subject == "alice" and lab.active(token)
 
 
 @pytest.mark.attack("INTRO-11")

@@ -1,13 +1,14 @@
 """RFC 7009: attacks on revocation."""
 
 import secrets
+from collections.abc import Callable
 
 import pytest
 
 from broker.authorization import codes
 from broker.runtime.database import Transaction
 from broker.tokens import families
-from tests.lab import SECRETS, TICKETS, Lab, assert_refused, basic, claims
+from tests.lab import NOTES, SECRETS, TICKETS, Lab, assert_refused, basic, claims
 
 TABLES = ("denial", "audit_record", "refresh_token", "access_grant", "authorization_code")
 
@@ -103,6 +104,53 @@ def test_revoking_by_the_grant_s_client_ends_the_grant(lab: Lab, which: str, cli
         lab.active(other["access_token"]) and lab.refresh(other["refresh_token"], client).status_code == 200
     )
     replica.broker.close()
+
+
+def chain_of(lab: Lab, user: str = "alice") -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """A sign-in, and each token of the chain made from it with the server that it is for."""
+    given = lab.tokens(user=user)
+    notes = lab.exchange(given["access_token"], resource=NOTES).json["access_token"]
+    crm = lab.exchange(notes, "notes-server").json["access_token"]
+    return given, [
+        (given["access_token"], "tickets-server"),
+        (notes, "notes-server"),
+        (crm, "crm-server"),
+    ]
+
+
+@pytest.mark.attack("REVOKE-04", "REVOKE-09")
+def test_a_grant_that_ends_takes_its_whole_chain_along_at_every_server(lab: Lab) -> None:
+    replica = lab.replica()
+    _, bystander = chain_of(lab, "bob")
+    ends: list[Callable[[dict[str, str]], object]] = [
+        lambda given: lab.revoke(given["access_token"]),
+        lambda given: lab.revoke(given["refresh_token"]),
+        lambda given: lab.broker.grants.revoke(str(claims(given["access_token"])["grant_id"]), "test"),
+    ]
+    for end in ends:
+        given, chain = chain_of(lab)
+        assert all(where.active(*token) for where in (lab, replica) for token in chain)
+        end(given)
+        for where in (lab, replica):
+            assert not any(where.active(*token) for token in chain)
+            assert_refused(where.exchange(chain[0][0], resource=NOTES), 400, "invalid_request")
+            assert_refused(where.exchange(chain[1][0], "notes-server"), 400, "invalid_request")
+            assert all(where.active(*token) for token in bystander)
+        ended = {record["grant_id"] for record in lab.facts("grant.revoked")}
+        assert claims(given["access_token"])["grant_id"] in ended
+    replica.broker.close()
+
+
+@pytest.mark.attack("REVOKE-04")
+def test_a_token_in_the_middle_of_a_chain_ends_alone_and_leads_no_further(lab: Lab) -> None:
+    given, (first, middle, last) = chain_of(lab)
+    assert lab.revoke(middle[0], "tickets-server").status_code == 200
+    assert not lab.active(*middle) and lab.active(*first) and lab.active(*last)
+    assert_refused(lab.exchange(middle[0], "notes-server"), 400, "invalid_request")
+    assert lab.revoke(last[0], "tickets-server").status_code == 200
+    assert lab.active(*last), "an earlier actor does not hold it"
+    assert lab.revoke(given["access_token"]).status_code == 200
+    assert not lab.active(*last)
 
 
 @pytest.mark.attack("REVOKE-04")

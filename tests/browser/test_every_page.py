@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from broker.web import texts
 from tests.browser.conftest import Callback
+from tests.browser.test_connections import vault
 from tests.browser.test_documents import published
 from tests.browser.test_federation import at_the_provider, both
 from tests.browser.walks import (
@@ -22,6 +23,7 @@ from tests.browser.walks import (
     asked,
     authenticator,
     authorize_url,
+    connect,
     redeemed,
     reset_link,
     sign_in,
@@ -31,8 +33,9 @@ from tests.clients import installed
 from tests.federation.real import Pair
 from tests.lab import claims
 from tests.live import LiveBroker, arrived
+from tests.vault.real import Pair as Vault
 
-__all__ = ["both", "published"]  # fixtures
+__all__ = ["both", "published", "vault"]  # fixtures
 
 pytestmark = pytest.mark.browser
 
@@ -278,6 +281,56 @@ def test_allowing_for_one_of_two_organizations(
     page.get_by_role("radio", name="Globex Consulting").check()
     token = claims(redeemed(named_broker, callback, allow(page, callback))["access_token"])
     assert (token["sub"], token["tenant"]) == ("toni", "globex")
+    page.goto(authorize_url(named_broker.issuer, callback.uri))
+    expect(page.get_by_role("link", name="Choose another organization")).to_be_visible()
+    look("consent-organization-known")
+    page.goto(f"{named_broker.issuer}/account/apps")
+    page.get_by_role("link", name="Desk App").click()
+    page.get_by_role("link", name="Change the organization").click()
+    look("account-app-organization")
+    page.get_by_role("radio", name="Ask me the next time").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("you will be asked for which organization")).to_be_visible()
+    page.goto(authorize_url(named_broker.issuer, callback.uri))
+    expect(page.get_by_role("radio", name="Acme Corporation")).not_to_be_checked()
+
+
+def test_accounts_elsewhere(page: Page, look: Look, vault: Vault, callback: Callback) -> None:
+    call = connect(page, vault.broker, callback, "axel", scope="tickets:read")["access_token"]
+    there, to_forge = f"{vault.forge.origin}/authorize?*", page.get_by_role("button", name="Go to 127.0.0.1")
+    page.goto(f"{vault.broker.issuer}/account")
+    look("account-connections")
+    page.get_by_role("navigation").get_by_role("link", name="Connections").click()
+    look("connections")
+    page.get_by_role("link", name="Forge").click()
+    look("connect")
+    page.get_by_role("checkbox", name="Read your repositories").uncheck()
+    to_forge.click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look("connect-nothing")
+    page.get_by_role("checkbox", name="Read your repositories").check()
+    page.route(there, lambda route: route.fulfill(status=204))  # a browser stays where it is for that
+    to_forge.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("On the way to Forge")
+    look("connect-leaving")
+    page.unroute(there)
+    page.locator("main").get_by_text("Go to 127.0.0.1").click()
+    page.get_by_role("button", name="Refuse there").click()
+    look("connect-refused")
+    vault.forge.lifetime, vault.forge.wider = 30, "repo:admin"  # renewed at each use
+    page.goto(f"{vault.broker.issuer}/connections/forge")
+    to_forge.click()
+    page.get_by_role("button", name="Allow there").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    look("connected")
+    vault.forge.forget()
+    assert vault.released(call).json()["error"] == "interaction_required"
+    page.goto(f"{vault.broker.issuer}/connections")
+    look("connections-again")
+    page.get_by_role("link", name="Forge").click()
+    look("connect-again")
+    page.get_by_role("button", name="Disconnect Forge").click()
+    look("disconnected")
 
 
 def test_going_back_to_the_app_by_a_form(

@@ -136,6 +136,12 @@ def test_a_noun_is_created_updated_and_deleted(run, told, applied, noun, key, cr
     run(noun, "delete", key, code=3)
 
 
+def test_a_list_of_edges_says_who_made_them_and_when(run, told, applied) -> None:
+    [edge] = json.loads(run("edge", "list", "-o", "json").stdout)
+    assert edge["created_by"] == "cli" and edge["created"].endswith("Z")
+    assert (edge["purpose"], edge["expires"]) == (None, None)
+
+
 def test_what_is_still_referred_to_is_not_deleted(run, told, applied) -> None:
     assert "edge tickets->crm.to: there is no resource crm" in run("resource", "delete", "crm", code=1).stderr
     assert "there is no tenant acme" in run("tenant", "delete", "acme", code=1).stderr
@@ -273,7 +279,7 @@ def test_the_evidence_is_queried_tailed_and_traced(run, applied) -> None:
     assert len(lines) == 8 and lines[0]["change"]["noun"] == "tenant"
     assert len(run("audit", "tail", "--limit", "3", json_output=True).stdout.splitlines()) == 3
     story = run("audit", "trace", lines[0]["request_id"]).stdout.splitlines()
-    assert story[0].split()[:4] == ["TIME", "FACT", "OUTCOME", "WHO"]
+    assert story[0].split()[:5] == ["TIME", "FACT", "OUTCOME", "TENANT", "WHO"]
     column = story[0].index("OUTCOME")
     assert len(story) > 8 and all(line[column:].startswith("allowed") for line in story[1:])
     assert run("audit", "query", "--client", "nobody").stdout == "none\n"

@@ -112,9 +112,10 @@ def linted(
     resources: tuple[Resource, ...] = (TICKETS, CRM),
     clients: tuple[Client, ...] = (APP,),
     retire_after: int = 3600,
+    edge: Edge = EDGE,
 ) -> dict[str, Level]:
-    found = Estate.of(Doors.of(ISSUER, tenants), resources, [EDGE])
-    return troubles(lint.estate(found, clients, retire_after))
+    found = Estate.of(Doors.of(ISSUER, tenants), resources, [edge])
+    return troubles(lint.estate(found, clients, retire_after, 1000.0))
 
 
 def test_an_estate_that_is_well_has_no_finding() -> None:
@@ -123,7 +124,7 @@ def test_an_estate_that_is_well_has_no_finding() -> None:
 
 def test_a_system_that_verifies_offline_is_told_and_is_no_trouble() -> None:
     found = Estate.of(Doors.of(ISSUER, ACME_ALONE), (TICKETS, replace(CRM, client_id=None)), [EDGE])
-    told = {finding.id: finding for finding in lint.estate(found, (), 3600)}
+    told = {finding.id: finding for finding in lint.estate(found, (), 3600, 1000.0)}
     assert told["estate.offline"].level is Level.OK and "crm" in told["estate.offline"].what
     assert troubles(list(told.values())) == {}
 
@@ -153,6 +154,11 @@ def test_what_is_likely_a_mistake_in_the_estate_is_found(
     resources: tuple[Resource, ...], name: str, level: Level
 ) -> None:
     assert linted(resources=resources) == {f"estate.{name}": level}
+
+
+def test_an_edge_that_has_ended_is_warned_of() -> None:
+    assert linted(edge=replace(EDGE, expires_at=1001.0)) == {}
+    assert linted(edge=replace(EDGE, expires_at=1000.0)) == {"estate.edges": Level.WARN}
 
 
 def test_two_defaults_are_ambiguous_only_at_a_door_that_has_both() -> None:

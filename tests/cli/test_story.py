@@ -3,12 +3,13 @@
 import re
 
 from broker.cli.output import aligned, rows, text
-from broker.cli.story import story
+from broker.cli.story import story, tokens
 
 EXCHANGE = {
     "time": "2026-11-22T10:00:00.000Z",
     "fact": "exchange.granted",
     "outcome": "allowed",
+    "tenant": "acme",
     "subject": "alice",
     "client": "tickets-server",
     "actors": ["tickets-server", "desk-app"],
@@ -25,6 +26,7 @@ def test_a_line_tells_who_through_whom_where_with_what() -> None:
         "2026-11-22 10:00:00.000",
         "exchange.granted",
         "allowed",
+        "acme",
         "alice / desk-app > tickets-server",
         "crm",
         "crm:read",
@@ -52,8 +54,18 @@ def test_columns_are_aligned() -> None:
     assert aligned([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc  d"
 
 
+def test_the_tokens_of_a_story_stand_by_their_whole_hashes_in_order() -> None:
+    first = {"fact": "token.issued", "client": "desk-app", "resource": "tickets", "jti_hash": "a" * 64}
+    revoked = {**EXCHANGE, "fact": "token.revoked"}
+    lines = tokens([revoked, {"outcome": "allowed"}, first, EXCHANGE, revoked]).splitlines()
+    assert [re.split("  +", line) for line in lines[1:]] == [
+        ["a" * 64, "-", "desk-app", "tickets"],
+        ["b" * 64, "a" * 12, "tickets-server", "crm"],
+    ]
+
+
 def test_no_record_is_no_story() -> None:
-    assert story([]) == ""
+    assert story([]) == "" and tokens([]) == "" and tokens([{"outcome": "allowed"}]) == ""
 
 
 def test_what_others_wrote_does_not_move_the_cursor() -> None:

@@ -7,9 +7,10 @@ from werkzeug.exceptions import HTTPException
 
 from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.estate import rules
+from broker.identity.clients.model import METHODS
 from broker.identity.tenants.model import Tenant
 from broker.protocol import acr
-from broker.protocol.names import IDENTITY_SCOPES, OFFLINE_ACCESS, SIGNING_ALGORITHMS
+from broker.protocol.names import IDENTITY_SCOPES, OFFLINE_ACCESS, SIGNING_ALGORITHMS, WORKLOAD_JWT
 from broker.tokens import consented, who
 from broker.web.texts import CATALOGUES
 from tests.lab import DEVICE, ISSUER, Lab
@@ -47,7 +48,9 @@ def test_grant_types_are_those_of_the_pipeline(lab: Lab, door: str) -> None:
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.requirement("EXT-CC-03")
 def test_authentication_methods_are_those_of_the_registry(lab: Lab, door: str) -> None:
-    found, methods = metadata(lab, door), list(lab.broker.authenticator.methods)
+    found = metadata(lab, door)
+    methods = [name for name in lab.broker.authenticator.methods if name in METHODS]
+    assert {*lab.broker.authenticator.methods} - {*methods} == {WORKLOAD_JWT}, "an administrator gives it"
     assert found["token_endpoint_auth_methods_supported"] == methods
     assert found["revocation_endpoint_auth_methods_supported"] == methods
     assert found["introspection_endpoint_auth_methods_supported"] == [
@@ -98,6 +101,7 @@ def test_what_is_always_so_is_said(lab: Lab) -> None:
     assert found["response_types_supported"] == ["code"]
     assert found["response_modes_supported"] == list(RESPONSE_MODES)
     assert found["pushed_authorization_request_endpoint"] == f"{ISSUER}/par"
+    assert found["introspection_signing_alg_values_supported"] == list(SIGNING_ALGORITHMS)
     assert found["acr_values_supported"] == list(acr.ORDER)
     assert found["ui_locales_supported"] == list(CATALOGUES)
     assert found["code_challenge_methods_supported"] == ["S256"]

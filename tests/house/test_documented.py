@@ -39,6 +39,7 @@ def test_the_tables_of_the_documentation_are_those_of_the_code(
         ("errors", "errors"),
         ("errors", "reasons"),
         ("audit", "facts"),
+        ("tokens", "exchange"),
     ],
 )
 def test_every_table_stands_in_its_document(generate: ModuleType, file: str, table: str) -> None:

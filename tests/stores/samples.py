@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from broker.audit.model import Outcome
+from broker.authorization.choices.model import Choice
 from broker.authorization.device.model import DeviceCode
 from broker.authorization.logout.model import Notice
 from broker.authorization.model import AuthorizationRequest, Code, Grant
 from broker.authorization.pushed.model import Pushed
+from broker.estate.claims.model import Claim, State
 from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Tool
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Accounts, Attempt, Claims, Link, Provider, Rule
@@ -263,3 +265,11 @@ def key(mark: str, state: KeyState = KeyState.PENDING, version: int = 1, door: s
         {"kty": "EC"},
         sealed_private=b"\0\xff sealed",
     )
+
+
+def choice(mark: str, tenant: str = "acme", chosen_at: float = NOW, expires_at: float = LATER) -> Choice:
+    return Choice(f"user-{mark}", f"client-{mark}", tenant, chosen_at, expires_at)
+
+
+def claim(mark: str, tenant: str = "acme", state: State = State.PENDING) -> Claim:
+    return Claim(f"claim-{mark}", tenant, f"https://{mark}.example/mcp", state, NOW)

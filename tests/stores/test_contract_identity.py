@@ -206,12 +206,18 @@ def test_a_sign_in_is_over_when_none_of_its_sessions_goes_on(database: Database)
     def over(which: str) -> str | None:
         return database.read(lambda tx: sessions.over(tx, which))
 
+    def signed_out(sid: str) -> bool:
+        return database.read(lambda tx: sessions.signed_out(tx, sid))
+
     assert over(first.id) is None
     database.write(lambda tx: sessions.end(tx, "a", NOW))
     assert over(first.id) is None, "another session goes on with it"
+    assert not signed_out(first.sid)
     database.write(lambda tx: sessions.end(tx, "b", NOW))
     assert over(first.id) == over(second.id) == first.sid
+    assert signed_out(first.sid)
     assert over(other.id) is None and over("never") is None
+    assert not signed_out(other.sid) and not signed_out("never")
 
 
 def test_open_sessions_are_listed_by_id_and_old_ones_swept(database: Database) -> None:

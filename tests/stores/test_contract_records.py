@@ -111,11 +111,30 @@ def test_a_resource_comes_back_as_stored_and_its_id_and_uri_are_its_own(database
 
 def test_an_edge_is_put_replaced_and_removed(database: Database) -> None:
     database.write(lambda tx: [estate.put_edge(tx, one) for one in (edge("b"), edge("a"))])
-    database.write(lambda tx: estate.put_edge(tx, edge("a", 30)))
-    assert database.read(estate.edges) == [edge("a", 30), edge("b")]
+    terms = {"purpose": "look up", "expires_at": NOW + 60, "release": True}
+    changed = replace(edge("a", 30), **terms)
+    database.write(lambda tx: estate.put_edge(tx, changed))
+    assert database.read(estate.edges) == [changed, edge("b")]
     removed = race(16, lambda _: database.write(lambda tx: estate.remove_edge(tx, "resource-a", "down-a")))
     assert sorted(removed) == [False] * 15 + [True]
     assert database.read(estate.edges) == [edge("b")]
+
+
+def test_an_edge_keeps_who_made_it_and_when_until_it_is_made_anew(database: Database) -> None:
+    def put(lifetime: int, at: float, by: str) -> None:
+        made = replace(edge("a", lifetime), created_at=at, created_by=by)
+        database.write(lambda tx: estate.put_edge(tx, made))
+
+    def kept() -> tuple[int, float | None, str | None]:
+        [found] = database.read(estate.edges)
+        return found.lifetime, found.created_at, found.created_by
+
+    put(30, NOW, "alice")
+    put(60, NOW + 1, "bob")
+    assert kept() == (60, NOW, "alice")
+    database.write(lambda tx: estate.remove_edge(tx, "resource-a", "down-a"))
+    put(60, NOW + 1, "bob")
+    assert kept() == (60, NOW + 1, "bob")
 
 
 # Signing keys

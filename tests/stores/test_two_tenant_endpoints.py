@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Executable
 from werkzeug.test import TestResponse
 
-from broker.estate.model import Edge, Resource, ResourceKind, Scope
+from broker.estate.model import Edge, Registration, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.links import link_id
 from broker.identity.federation.model import Identity, Provider
@@ -249,6 +249,24 @@ class Side:
         made = Provider(f"{self.word}-idp", self.word, "https://127.0.0.1:1", "broker", tenant=self.tenant)
         self.lab.change(lambda tx: self.lab.broker.providers.put(tx, made))
         return made.id
+
+    def system(self) -> str:
+        """The id of a system of its own that people can connect."""
+        uri, made = f"https://api.{self.word}.example", f"{self.word}-forge"
+        there = Registration("generic", "broker", f"{uri}/authorize", f"{uri}/token")
+        resource = Resource(
+            made, ResourceKind.VAULT, uri, made, (self.tenant,), scopes=(Scope("repo", "Read"),), vault=there
+        )
+        self.lab.change(lambda tx: self.lab.broker.changes.put_resource(tx, resource))
+        return made
+
+    def on_the_way(self) -> str:
+        """The state of a visit that its person began there."""
+        self.tokens()
+        page = self.browser.get(f"{self.door}/connections/{self.system()}?tenant={self.tenant}")
+        found = re.search(r"[?&;]state=([\w-]+)", self.browser.submit(Page.of(page), do="connect").text)
+        assert found is not None
+        return found[1]
 
     def subject_token(self) -> str:
         """A token that could be exchanged once its user allowed it."""
@@ -635,6 +653,20 @@ WALKS = (
         _own_page("/account/apps/VALUE", "app VALUE"),
     ),
     Walk(
+        "/account/apps/<app_id>/tenant",
+        "GET",
+        "app",
+        Side.app_of_a_person,
+        _look("/account/apps/VALUE/tenant"),
+    ),
+    Walk(
+        "/account/apps/<app_id>/tenant",
+        "POST",
+        "app",
+        Side.app_of_a_person,
+        _own_page("/account/apps/VALUE/tenant", "tenant VALUE", "tenant"),
+    ),
+    Walk(
         "/account/sessions",
         "POST",
         "session",
@@ -656,6 +688,29 @@ WALKS = (
         Side.passkey,
         _own_page("/account/sign-in/passkeys/VALUE", "passkey VALUE", do="remove"),
     ),
+    Walk("/connections", "GET", "system", Side.system, _look("/connections?open=VALUE~~")),
+    Walk("/connections/<resource_id>", "GET", "system", Side.system, _look("/connections/VALUE")),
+    Walk(
+        "/connections/<resource_id>",
+        "POST",
+        "system",
+        Side.system,
+        _own_page("/connections/VALUE", "connection VALUE~acme", do="connect", tenant="acme", scope="repo"),
+    ),
+    Walk(
+        "/connections/<resource_id>/callback",
+        "GET",
+        "system",
+        Side.system,
+        _look("/connections/VALUE/callback?state=x&code=y"),
+    ),
+    Walk(
+        "/connections/<resource_id>/callback",
+        "GET",
+        "state",
+        Side.on_the_way,
+        _look("/connections/plain-forge/callback?error=access_denied&state=VALUE"),
+    ),
     Walk("/token", "OPTIONS", "origin", ORIGIN, _preflight("/token"), "origin", True),
     Walk("/revoke", "OPTIONS", "origin", ORIGIN, _preflight("/revoke"), "origin", True),
     Walk("/register", "OPTIONS", "origin", ORIGIN, _preflight("/register"), "origin"),
@@ -669,6 +724,8 @@ WALKS = (
 # What even the caller's own value does not change: the answer is the same for everybody.
 SAME_FOR_ALL = {("/revoke", "refresh token"), ("/revoke", "access token"), ("/register", "client")}
 SAME_FOR_ALL |= {("/register", "origin"), ("/register/<client_id>", "origin")}
+SAME_FOR_ALL |= {("/connections/<resource_id>/callback", "system")}  # there is no visit to any of them
+SAME_FOR_ALL |= {("/account/apps/<app_id>/tenant", "app")}  # who is of one tenant has nothing to choose
 NAMED = {
     "/",
     "/healthz",
@@ -684,7 +741,7 @@ NAMED = {
 OWN = {
     f"/account{page}"
     for page in ("", "/apps", "/sessions", "/sign-in", "/sign-in/app", "/sign-in/codes", "/sign-in/password")
-} | {"/account/sign-in/passkeys/new", "/account/sign-in/passkeys/options"}
+} | {"/account/sign-in/passkeys/new", "/account/sign-in/passkeys/options", "/connections"}
 """Endpoints for whoever is signed in, which take the name of nothing; where one does, it is walked too."""
 
 
@@ -694,6 +751,7 @@ def normal(rule: str) -> str:
     return re.sub(r"^/static/\w+/", "/static/", found)
 
 
+@pytest.mark.attack("TENANT-01")
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: f"{walk.method} {walk.rule} {walk.name}")
 def test_what_is_anothers_is_answered_like_what_never_was(
     two: Two, walk: Walk, request: pytest.FixtureRequest
@@ -751,7 +809,7 @@ def test_the_public_pages_of_one_door_do_not_speak_of_another_tenant(two: Two) -
 
 def test_the_pages_of_an_account_do_not_speak_of_another_tenant(two: Two) -> None:
     for side in (two.ours, two.theirs):
-        for make in (Side.tokens, Side.linked, Side.passkey, Side.session):
+        for make in (Side.tokens, Side.linked, Side.passkey, Side.session, Side.system):
             make(side)
     for page in sorted(OWN - {"/account/sign-in/passkeys/options"}):
         assert CANARY not in two.ours.browser.get(two.door + page).get_data(as_text=True), page

@@ -124,4 +124,5 @@ def test_the_walk_leaves_no_function_out() -> None:
         "broker.estate.store",
         "broker.identity.sessions.store",
         "broker.identity.users.credentials.store",
+        "broker.vault.credentials.store",
     }, "stores without a tenant's table"

@@ -12,14 +12,19 @@ from sqlalchemy import text
 from broker import schema
 from broker.audit import store as audit
 from broker.authorization import store as authorization
+from broker.authorization.choices import store as choices
 from broker.authorization.device import store as devices
 from broker.authorization.logout import store as notices
 from broker.authorization.pushed import store as pushes
 from broker.denials import store as denials
 from broker.denials.model import Kind, Target
+from broker.estate.claims import store as claims
+from broker.estate.claims.model import State
 from broker.identity.clients import store as clients
 from broker.identity.clients.model import Client, Secret
 from broker.identity.federation import store as federation
+from broker.identity.federation.trusted import store as trusted
+from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.identity.tenants import store as tenants
 from broker.identity.tenants.model import Tenant
 from broker.identity.users import store as users
@@ -27,12 +32,15 @@ from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
 from broker.tokens import store as tokens
 from tests.house.test_stores import wall_column
+from tests.stores import vaulted, vouched
 from tests.stores.samples import (
     CHALLENGE,
     DOOR,
     LATER,
     NOW,
     attempt,
+    choice,
+    claim,
     client,
     code,
     device,
@@ -88,6 +96,7 @@ def seed(tx: Transaction) -> None:
         m = mark(owner)
         tenants.put(tx, Tenant(owner, f"name {m}"))
         users.put(tx, User(f"user-{m}", m, None, (Membership(owner, (m,)),)))
+        vaulted.seed(tx, m, owner)
         clients.put(tx, replace(client(m, owner, unused_until=LATER), fingerprint=f"print {m}"))
         clients.hand_over(tx, f"client-{m}", f"held {m}")
         clients.set_secrets(tx, f"client-{m}", owner, [Secret(f"secret {m}", None)])
@@ -96,11 +105,15 @@ def seed(tx: Transaction) -> None:
         federation.set_secret(tx, f"idp-{m}", f"sealed {m}".encode())
         federation.begin(tx, f"visit-{m}", cookie(owner), attempt(m, owner))
         federation.link(tx, link(m, owner))
+        for made in (vouched.issuer, vouched.workload, vouched.recipient):
+            trusted.put(tx, made(m, owner))
         authorization.begin(tx, f"request-{m}", cookie(owner), request(m, owner), LATER)
         pushes.add(tx, f"pushed-{m}", pushed(m, owner))
         authorization.add_grant(tx, grant(m, owner))
         shared = replace(grant("shared", owner, grant_id=f"shared-{m}"), sid="sid-shared")
         authorization.add_grant(tx, shared)
+        choices.keep(tx, choice(m, owner))
+        claims.add(tx, claim(m, owner))
         notices.add(tx, notice(m, owner))
         authorization.add_code(tx, f"code-{m}", code(m, owner))
         devices.add(tx, f"waiting-{m}", f"typed-{m}", device(m, owner))
@@ -178,6 +191,18 @@ def _cases() -> Iterator[Case]:
     yield case(federation.find, lambda tx, o: federation.find(tx, f"link-{mark(o)}"))
     yield case(federation.use, lambda tx, o: federation.use(tx, f"link-{mark(o)}", LATER))
     yield case(federation.unlink, lambda tx, o: federation.unlink(tx, f"link-{mark(o)}", f"user-{mark(o)}"))
+    for read in (trusted.issuers, trusted.workloads, trusted.recipients):
+        yield case(read, lambda tx, o, read=read: read(tx))
+    for made, noun, kind in (
+        (vouched.issuer, "issuer", TrustedIssuer),
+        (vouched.workload, "workload", Workload),
+        (vouched.recipient, "recipient", Recipient),
+    ):
+        yield case(trusted.put, lambda tx, o, made=made: trusted.put(tx, made("new", o)), adds=True)
+        yield case(
+            trusted.remove,
+            lambda tx, o, noun=noun, kind=kind: trusted.remove(tx, kind, f"{noun}-{mark(o)}"),
+        )
     yield case(federation.of, lambda tx, o: federation.of(tx, f"user-{mark(o)}"))
 
     yield case(clients.get, lambda tx, o: clients.get(tx, f"client-{mark(o)}"))
@@ -252,6 +277,23 @@ def _cases() -> Iterator[Case]:
     )
     yield case(authorization.explain, lambda tx, o: authorization.explain(tx, f"code-{mark(o)}"))
 
+    yield case(choices.keep, lambda tx, o: choices.keep(tx, choice("new", o)), adds=True)
+    yield case(choices.keep, lambda tx, o: choices.keep(tx, choice(mark(o), o, LATER)), adds=True)
+    yield case(choices.find, lambda tx, o: choices.find(tx, f"user-{mark(o)}", f"client-{mark(o)}", NOW))
+    yield case(choices.forget, lambda tx, o: choices.forget(tx, f"user-{mark(o)}", f"client-{mark(o)}"))
+    yield case(choices.sweep, lambda tx, o: choices.sweep(tx, LATER))
+
+    yield case(claims.add, lambda tx, o: claims.add(tx, claim("new", o)), adds=True)
+    yield case(claims.get, lambda tx, o: claims.get(tx, f"claim-{mark(o)}"))
+    yield case(claims.at, lambda tx, o: claims.at(tx, o, f"https://{mark(o)}.example/mcp"))
+    yield case(claims.every, lambda tx, o: claims.every(tx))
+    yield case(
+        claims.settle,
+        lambda tx, o: claims.settle(tx, f"claim-{mark(o)}", State.PENDING, State.PROVED, NOW),
+    )
+    yield case(claims.registered, lambda tx, o: claims.registered(tx, f"claim-{mark(o)}", "mine"))
+    yield case(claims.withdraw, lambda tx, o: claims.withdraw(tx, f"claim-{mark(o)}"))
+
     yield case(pushes.add, lambda tx, o: pushes.add(tx, "new", pushed("new", o)), adds=True)
     yield case(pushes.look, lambda tx, o: pushes.look(tx, f"pushed-{mark(o)}"))
     yield case(pushes.spend, lambda tx, o: pushes.spend(tx, f"pushed-{mark(o)}", NOW))
@@ -319,6 +361,9 @@ def _cases() -> Iterator[Case]:
     )
     yield case(denials.off, lambda tx, o: denials.off(tx, [off(o)], NOW))
     yield case(denials.stands, lambda tx, o: denials.stands(tx, off(o), NOW, final=False))
+    yield case(denials.all_off, lambda tx, o: denials.all_off(tx, [off(o)], NOW))
+    for function, call, adds in vaulted.cases(mark):
+        yield case(function, call, adds=adds)
     yield case(denials.lift, lambda tx, o: denials.lift(tx, off(o), NOW))
     yield case(denials.sweep, lambda tx, o: denials.sweep(tx, LATER))
     yield case(denials.in_force, lambda tx, o: denials.in_force(tx, NOW))

@@ -1,27 +1,25 @@
 """RFC 8693 along edges: who acted stays visible, and nothing ever grows but the chain."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from broker.estate import rules as estate_rules
-from broker.estate.estate import Estate
-from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Stage, Tool
-from broker.guard.verifier import Actor as Link
-from broker.guard.verifier import VerifiedToken
-from broker.identity.clients.model import Client, Registered
-from broker.identity.tenants.doors import Doors
-from broker.identity.tenants.model import Tenant
-from broker.protocol.errors import OAuthError
-from broker.protocol.origin import Origin
-from broker.protocol.parameters import Parameters
-from broker.tokens.grants import token_exchange
-from broker.tokens.model import TokenRequest
-from tests.lab import CRM, ISSUER, LEDGER, NOTES, TICKETS, Browser, Lab, Page, claims, header
+from broker.estate.model import Edge, EdgeConsent, Impact, Scope, Stage, Tool
+from tests.lab import (
+    ACME,
+    CRM,
+    EXCHANGE,
+    ISSUER,
+    LEDGER,
+    NOTES,
+    START,
+    TICKETS,
+    Browser,
+    Lab,
+    Page,
+    claims,
+    header,
+)
 
 
 def chain(token: str) -> list[str]:
@@ -61,6 +59,7 @@ def test_each_resource_gets_the_algorithm_that_is_its_own(lab: Lab) -> None:
     assert header(lab.exchange(first).json["access_token"])["alg"] == "ES256"
 
 
+@pytest.mark.requirement("RFC8693-17")
 def test_an_exchanged_token_never_outlives_its_parent(lab: Lab) -> None:
     first = lab.tokens()["access_token"]
     assert claims(first)["exp"] - lab.clock.time == 300
@@ -119,6 +118,129 @@ def test_an_edge_added_later_asks_the_user_once_and_then_works(lab: Lab) -> None
     assert page.status_code == 200 and Page.of(page).action is not None
     assert browser.allow(page).status_code == 200
     assert lab.exchange(subject, resource=LEDGER).status_code == 200
+
+
+@pytest.mark.parametrize("door", ["", "/t/acme"])
+def test_whoever_comes_from_the_servers_page_signs_in_first_and_may_still_say_no(lab: Lab, door: str) -> None:
+    """The walk of a person without JavaScript and without a session: page, sign-in, question, answer."""
+    lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
+    subject = lab.tokens(door=door)["access_token"]
+    later = Edge("tickets", "ledger", {"tickets:read": ("ledger:read",)})
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, later))
+
+    def exchanged() -> object:
+        return lab.exchange(subject, resource=LEDGER, door=door)
+
+    for answer in ("deny", "allow"):
+        refused = exchanged()
+        lab.refused(refused, 400, "interaction_required", "edge_not_consented")
+        assert refused.json["interaction_uri"].startswith(f"{ISSUER}{door}/consent?grant=gra_")
+        browser = lab.browser()
+        page = browser.sign_in(browser.get(refused.json["interaction_uri"].removeprefix(ISSUER)))
+        assert "Ledger" in page.get_data(as_text=True)
+        assert browser.submit(Page.of(page), decision=answer).status_code == 200
+    granted = exchanged()
+    assert granted.status_code == 200 and granted.json["scope"] == "ledger:read"
+    assert claims(granted.json["access_token"])["iss"] == (ACME if door else ISSUER)
+    assert [one["outcome"] for one in lab.facts("consent.granted")] == ["allowed"] * 2
+
+
+def test_a_later_edge_further_down_the_chain_asks_the_same_user_once(lab: Lab) -> None:
+    lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
+    browser = lab.browser()
+    subject = lab.redeem(lab.code(browser=browser)).json["access_token"]
+    later = Edge("notes", "ledger", {"notes:read": ("ledger:read",)})
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, later))
+    notes = lab.exchange(subject, resource=NOTES).json["access_token"]
+    refused = lab.exchange(notes, "notes-server", resource=LEDGER)
+    lab.refused(refused, 400, "interaction_required", "edge_not_consented")
+    browser.allow(browser.get(refused.json["interaction_uri"].removeprefix(ISSUER)))
+    assert lab.exchange(notes, "notes-server", resource=LEDGER).status_code == 200
+
+
+def test_an_edge_works_until_the_moment_at_which_it_ends_and_no_token_outlives_it(lab: Lab) -> None:
+    ending = Edge(
+        "tickets", "crm", {"tickets:read": ("crm:read",)}, purpose="Look up", expires_at=START + 100
+    )
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, ending))
+    subject = lab.tokens()["access_token"]
+    lab.clock.advance(40)
+    answer = lab.exchange(subject).json
+    assert answer["expires_in"] == 60
+    assert claims(answer["access_token"])["exp"] == START + 100
+    assert lab.last("exchange.granted")["change"] == {"purpose": "Look up"}
+    lab.clock.advance(60)
+    lab.refused(lab.exchange(subject), 400, "invalid_target", "edge_ended")
+    assert lab.exchange(subject, resource=NOTES).status_code == 200
+
+
+def test_an_edge_that_has_ended_is_not_part_of_what_a_person_is_asked(lab: Lab) -> None:
+    ended = Edge("tickets", "crm", {"tickets:read": ("crm:read",)}, expires_at=START)
+    lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "notes", "crm"))
+    assert "Read the CRM" in lab.consent_page().get_data(as_text=True)
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, ended))
+    assert "Read the CRM" not in lab.consent_page().get_data(as_text=True)
+
+
+@pytest.mark.requirement("RFC8693-01")
+def test_exchange_is_advertised_at_every_door(lab: Lab) -> None:
+    for path in ("", "/t/acme"):
+        document = lab.get(f"/.well-known/oauth-authorization-server{path}").json
+        assert EXCHANGE in document["grant_types_supported"]
+
+
+def test_what_a_server_gets_for_another_is_told_and_may_be_another_mcp_server(lab: Lab) -> None:
+    subject = lab.tokens()["access_token"]
+    for target in (NOTES, CRM):
+        answer = lab.exchange(subject, resource=target).json
+        assert answer["scope"] == claims(answer["access_token"])["scope"]
+        assert claims(answer["access_token"])["aud"] == target
+
+
+def sign_out(lab: Lab, user: str) -> None:
+    for seen in lab.broker.sessions.of(user):
+        assert lab.broker.sessions.end_by_id(seen.session.id)
+
+
+@pytest.mark.attack("EXCH-21")
+def test_a_token_of_a_sign_in_that_ended_goes_no_further(lab: Lab) -> None:
+    subject = lab.tokens("no-refresh")["access_token"]
+    through = lab.exchange(subject, resource=NOTES).json["access_token"]
+    sign_out(lab, "alice")
+    before = lab.state()
+    lab.refused(lab.exchange(subject), 400, "invalid_request", "session_over")
+    lab.refused(lab.exchange(through, "notes-server"), 400, "invalid_request", "session_over")
+    assert lab.state() == before
+    assert lab.exchange(lab.tokens("no-refresh")["access_token"]).status_code == 200
+
+
+@pytest.mark.attack("EXCH-21")
+def test_a_client_that_may_stay_connected_is_connected_when_its_user_signed_out(lab: Lab) -> None:
+    """As its refresh token goes on working: docs/openid.md."""
+    tokens = lab.tokens("desk-app")
+    sign_out(lab, "alice")
+    assert lab.refresh(tokens["refresh_token"]).status_code == 200
+    assert lab.exchange(tokens["access_token"]).status_code == 200
+
+
+@pytest.mark.attack("EXCH-21")
+def test_a_token_of_a_person_whose_consent_nobody_knows_is_no_clients_own(lab: Lab) -> None:
+    """Also where the administrator decided for people: it is a person's token, and nobody says whose consent it is."""
+    good = lab.tokens()["access_token"]
+    orphan = lab.signed({**claims(good), "grant_id": "gra_unknown"})
+    lab.refused(lab.exchange(orphan, resource=NOTES), 400, "invalid_request", "grant_expired")
+    assert lab.exchange(good, resource=NOTES).status_code == 200
+
+
+@pytest.mark.attack("EXCH-21")
+def test_a_member_who_left_is_not_acted_for(lab: Lab) -> None:
+    subject = lab.tokens(user="both")["access_token"]
+    assert lab.exchange(subject).status_code == 200
+    both = lab.broker.people.get("both")
+    assert both is not None
+    left = replace(both, memberships=tuple(one for one in both.memberships if one.tenant != "acme"))
+    lab.change(lambda tx: lab.broker.people.put(tx, left))
+    lab.refused(lab.exchange(subject), 400, "invalid_request", "not_a_member")
 
 
 def test_an_edge_that_gives_more_than_the_user_was_shown_gives_only_what_was_shown(lab: Lab) -> None:
@@ -181,6 +303,21 @@ def test_an_edge_that_is_switched_off_is_off_until_it_is_lifted(lab: Lab) -> Non
     assert lab.exchange(subject).status_code == 200
 
 
+@pytest.mark.attack("KILL-03")
+def test_an_edge_that_is_switched_off_ends_what_came_along_it_however_far(lab: Lab) -> None:
+    subject = lab.tokens()["access_token"]
+    notes = lab.exchange(subject, resource=NOTES).json["access_token"]
+    crm = lab.exchange(notes, "notes-server").json["access_token"]
+    beside = lab.exchange(subject).json["access_token"]
+    lab.switch("edge", "tickets->notes")
+    assert lab.active(subject) and lab.active(beside, "crm-server")
+    assert not lab.active(notes, "notes-server") and not lab.active(crm, "crm-server")
+    lab.refused(lab.exchange(notes, "notes-server"), 400, "invalid_request", "edge_behind_off")
+    assert lab.exchange(beside, "crm-server", resource=LEDGER).status_code == 200
+    lab.lift("edge", "tickets->notes")
+    assert lab.active(crm, "crm-server")
+
+
 def test_an_edge_that_is_removed_is_gone(lab: Lab) -> None:
     subject = lab.tokens()["access_token"]
     lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "tickets", "crm"))
@@ -214,111 +351,44 @@ def test_a_stage_withholds_scopes_at_the_target(lab: Lab) -> None:
     lab.refused(lab.exchange(subject, scope="crm:write"), 400, "invalid_scope", "scope_widened")
 
 
-# The same rules as properties, over the pure functions.
-
-NAMES = st.sampled_from([f"s{i}" for i in range(6)])
-SETS = st.sets(NAMES, max_size=6)
-MAPS = st.dictionaries(NAMES, st.lists(NAMES, max_size=4).map(tuple), max_size=6)
-
-
-def resource(
-    name: str, scopes: Mapping[str, tuple[str, ...]], stage: Stage, tools: Mapping[str, Impact]
-) -> Resource:
-    return Resource(
-        name,
-        ResourceKind.MCP,
-        f"https://{name}.example",
-        name,
-        ("acme",),
-        client_id=name,
-        stage=stage,
-        scopes=tuple(Scope(scope, scope, implies=implied) for scope, implied in scopes.items()),
-        tools=tuple(Tool(scope, (scope,), impact) for scope, impact in tools.items()),
-    )
+def leaves(lab: Lab, user: str) -> None:
+    known = lab.broker.people.get(user)
+    assert known is not None
+    lab.change(lambda tx: lab.broker.people.put(tx, replace(known, memberships=())))
 
 
-def request(edge: Edge, target: Resource, asked: str | None) -> TokenRequest:
-    source = resource("source", {}, Stage.FULL, {})
-    doors = Doors.of(ISSUER, [Tenant("acme", "Acme")])
-    values = {} if asked is None else {"scope": (asked,)}
-    client = Client("source", "source", "acme", "client_secret_basic", Registered.RESOURCE)
-    estate = Estate.of(doors, [source, target], [edge])
-    return TokenRequest(doors.root, client, Parameters(values), estate, Origin("req", "", ISSUER), 1000.0)
+ENDINGS = {
+    "user_off": lambda lab, _: lab.switch("user", "alice"),
+    "not_a_member": lambda lab, _: leaves(lab, "alice"),
+    "grant_off": lambda lab, token: lab.broker.grants.revoke(str(claims(token)["grant_id"]), "test"),
+    "session_over": lambda lab, _: sign_out(lab, "alice"),
+    "token_off": lambda lab, token: lab.switch("token", str(claims(token)["jti"])),
+    "actor_off": lambda lab, _: lab.switch("client", "no-refresh"),
+    "client_off": lambda lab, _: lab.switch("client", "tickets-server"),
+    "tenant_off": lambda lab, _: lab.switch("tenant", "acme"),
+    "edge_off": lambda lab, _: lab.switch("edge", "tickets->crm"),
+    "resource_off": lambda lab, _: lab.switch("resource", "crm"),
+    "everything_off": lambda lab, _: lab.switch("everything", "*"),
+}
 
 
-def subject(scopes: set[str], actors: tuple[str, ...]) -> VerifiedToken:
-    return VerifiedToken(
-        "hash",
-        MappingProxyType({}),
-        ISSUER,
-        "alice",
-        "https://source.example",
-        "first",
-        "acme",
-        frozenset(scopes),
-        tuple(Link(ISSUER, name, name) for name in actors),
-        1300.0,
-        "tok",
-        "txn",
-        "gra",
-        "kid",
-    )
-
-
-@given(
-    SETS,
-    MAPS,
-    MAPS,
-    st.one_of(st.none(), SETS),
-    st.sampled_from(list(Stage)),
-    st.dictionaries(NAMES, st.sampled_from(list(Impact)), max_size=6),
-)
-def test_scope_never_grows_along_any_edge(
-    held: set[str],
-    mapping: dict[str, tuple[str, ...]],
-    offered: dict[str, tuple[str, ...]],
-    asked: set[str] | None,
-    stage: Stage,
-    tools: dict[str, Impact],
+@pytest.mark.attack("EXCH-21")
+@pytest.mark.parametrize("reason", ENDINGS)
+def test_what_ends_while_an_exchange_is_under_way_is_seen_where_it_would_mint(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    target = resource("target", offered, stage, tools)
-    edge = Edge("source", "target", mapping)
-    wanted = None if asked is None else " ".join(sorted(asked))
-    ceiling = {name for own in held for name in mapping.get(own, ())}
-    within = set(estate_rules.expanded(target, [n for n in estate_rules.offered(target) if n in ceiling]))
-    try:
-        given_ = token_exchange._scopes(request(edge, target, wanted), edge, target, subject(held, ()))
-    except OAuthError as error:
-        assert error.error == "invalid_scope"
-        assert not within or (asked or set()) - within
-        return
-    assert given_ and set(given_) <= within
-    assert not asked or set(given_) == asked
-    assert set(estate_rules.expanded(target, given_)) <= within
-    assert not set(estate_rules.expanded(target, given_)) & estate_rules.withheld(target)
+    subject = lab.tokens("no-refresh")["access_token"]
+    assert lab.exchange(subject).status_code == 200
+    grant_type = lab.broker.pipeline.grant_types[EXCHANGE]
+    verify = grant_type.verify
 
+    def meanwhile(request: object) -> object:
+        verified = verify(request)
+        ENDINGS[reason](lab, subject)
+        return verified
 
-@given(st.lists(NAMES, max_size=8), st.integers(min_value=1, max_value=6))
-def test_the_chain_grows_by_one_and_forgets_nobody(actors: list[str], depth: int) -> None:
-    edge = Edge("source", "target", {}, depth=depth)
-    asked = request(edge, resource("target", {}, Stage.FULL, {}), None)
-    token = subject(set(), tuple(actors))
-    try:
-        grown = token_exchange._grown(token, asked, edge)
-    except OAuthError as error:
-        assert (error.error, len(actors) > depth) == ("invalid_request", True)
-        return
-    assert max(len(actors), 1) <= depth
-    assert [actor.client_id for actor in grown.chain()] == ["source", *(actors or ["first"])]
-
-
-@pytest.mark.parametrize("named", [{"resource": ("a", "b")}, {"resource": ("a",), "audience": ("a",)}, {}])
-def test_a_target_is_exactly_one(named: dict[str, tuple[str, ...]]) -> None:
-    edge = Edge("source", "target", {})
-    target = resource("target", {}, Stage.FULL, {})
-    asked = request(edge, target, None)
-    with pytest.raises(OAuthError) as refused:
-        token_exchange._target(replace(asked, parameters=Parameters(named)))
-    assert refused.value.error == "invalid_target"
-    found = token_exchange._target(replace(asked, parameters=Parameters({"audience": ("target",)})))
-    assert found == target
+    monkeypatch.setattr(grant_type, "verify", meanwhile)
+    answer = lab.exchange(subject)
+    assert answer.status_code in (400, 401) and "access_token" not in answer.json
+    assert lab.last("token.refused")["reason"] == reason
+    assert len(lab.facts("exchange.granted")) == 1

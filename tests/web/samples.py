@@ -5,15 +5,17 @@ from dataclasses import fields, is_dataclass, replace
 
 from markupsafe import Markup
 
-from broker.web import account_pages, methods_pages
+from broker.web import account_pages, connection_pages, methods_pages
 from broker.web.account_pages import AppLine, SessionLine
 from broker.web.calls import CallLine
+from broker.web.connection_pages import ChoiceLine, ConnectionLine, ServerLine
 from broker.web.methods_pages import LinkLine, NoticeLine, PasskeyLine, ProviderLine
 from broker.web.pages import DownstreamLine, ScopeLine
 
 NOW = 1_800_000_000.0
 AROUND = {
     "base": "/account",
+    "connections": "/connections",
     "door_name": "Acme Corporation",
     "user_name": "Alice Example",
     "user_id": "alice",
@@ -29,13 +31,31 @@ SESSION = SessionLine(
 )
 OTHER = SessionLine("ses_2", "An unknown browser", "", "", "password", NOW, NOW, this=False)
 PASSKEY = PasskeyLine("Laptop", NOW, NOW, True, "/account/sign-in/passkeys/pk_1")
+ELSEWHERE = "https://github.com/authorize?state=s&scope=repo"
+SYSTEM = "https://api.github.com"
+GITHUB = ConnectionLine("GitHub", SYSTEM, "Acme", "off", "/connections/github?tenant=acme")
+CONNECTED = replace(GITHUB, health="good", account="octo", scopes=("Read issues",), since=NOW, last_used=NOW)
+TROUBLED = replace(CONNECTED, health="trouble", last_used=None, until=NOW)
+BROKEN = replace(CONNECTED, health="broken", scopes=())
+NAMELESS = replace(CONNECTED, name="old-system", uri="", health="broken")
+SERVERS = (ServerLine("Ticket desk", "https://tickets.example/mcp", "To file issues", ("Read issues",)),)
+CHOICES = (ChoiceLine("repo", "Read issues", True, True), ChoiceLine("gist", "gist", True, False))
+CONNECTING = {
+    **AROUND,
+    "host": "github.com",
+    "tenant": "acme",
+    "servers": SERVERS,
+    "choices": CHOICES,
+    "action": "/connections/github",
+    "csrf": "token-1",
+}
 SCOPES = (ScopeLine("tickets:read", "Read tickets", "other"), ScopeLine("x", "x", "other"))
 
 VIEWS: dict[str, tuple[Callable[..., str], object]] = {
     "account": (
         account_pages.overview,
         account_pages.OverviewView(
-            tenants=("Acme", "Globex"), apps=2, sessions=1, ways=("password",), **AROUND
+            tenants=("Acme", "Globex"), apps=2, connected=1, sessions=1, ways=("password",), **AROUND
         ),
     ),
     "apps": (account_pages.apps, account_pages.AppsView(apps=(APP, UNUSED, GONE), **AROUND)),
@@ -54,6 +74,19 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
             action="/account/apps/g1",
             csrf="token-1",
             calls=(CallLine("search", "read"),),
+            chooses=True,
+            chosen_tenant="Acme",
+            **AROUND,
+        ),
+    ),
+    "app tenant": (
+        account_pages.app_tenant,
+        account_pages.AppTenantView(
+            app=APP,
+            tenants=(("acme", "Acme"), ("globex", "Globex")),
+            chosen="acme",
+            action="/account/apps/g1/tenant",
+            csrf="token-1",
             **AROUND,
         ),
     ),
@@ -78,6 +111,51 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
         account_pages.SessionsView(
             sessions=(SESSION, OTHER), action="/account/sessions", csrf="token-1", ended=1, **AROUND
         ),
+    ),
+    "connections": (
+        connection_pages.connections,
+        connection_pages.ConnectionsView(lines=(GITHUB, CONNECTED, TROUBLED, BROKEN, NAMELESS), **AROUND),
+    ),
+    "no connections": (connection_pages.connections, connection_pages.ConnectionsView(lines=(), **AROUND)),
+    "connections, several": (
+        connection_pages.connections,
+        connection_pages.ConnectionsView(lines=(GITHUB, CONNECTED), choosing=True, **AROUND),
+    ),
+    "connect": (
+        connection_pages.connection,
+        connection_pages.ConnectionView(line=GITHUB, error=True, **CONNECTING),
+    ),
+    "connected": (
+        connection_pages.connection,
+        connection_pages.ConnectionView(
+            line=CONNECTED, wider=("admin",), came=True, fewer=True, **CONNECTING
+        ),
+    ),
+    "connection in trouble": (
+        connection_pages.connection,
+        connection_pages.ConnectionView(line=TROUBLED, **{**CONNECTING, "servers": ()}),
+    ),
+    "connect again": (
+        connection_pages.connection,
+        connection_pages.ConnectionView(line=BROKEN, **CONNECTING),
+    ),
+    "connection to nowhere": (
+        connection_pages.connection,
+        connection_pages.ConnectionView(
+            line=NAMELESS, **{**CONNECTING, "host": "", "servers": (), "choices": ()}
+        ),
+    ),
+    "on the way": (
+        connection_pages.leaving,
+        connection_pages.LeavingView(name="GitHub", host="github.com", url=ELSEWHERE, **AROUND),
+    ),
+    "disconnected": (
+        connection_pages.ended,
+        connection_pages.EndedView(name="GitHub", told=True, again="/connections/github", **AROUND),
+    ),
+    "disconnected, untold": (
+        connection_pages.ended,
+        connection_pages.EndedView(name="GitHub", told=False, again="/connections/github", **AROUND),
     ),
     "ways": (
         methods_pages.methods,
@@ -116,11 +194,22 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "password": (methods_pages.password, methods_pages.PasswordView(present=True, **CHANGE)),
 }
-FORMS = set(VIEWS) - {"account", "apps", "no apps", "app removed", "codes, shown"}
+READ = {
+    *("account", "apps", "no apps", "app removed", "codes, shown"),
+    *(
+        "connections",
+        "no connections",
+        "connections, several",
+        "on the way",
+        "disconnected",
+        "disconnected, untold",
+    ),
+}
+FORMS = set(VIEWS) - READ
 SCRIPTED = {"new passkey"}
 
 
-CLOSED = {"lang", "static_base", "origin", "kind", "group", "impact"}
+CLOSED = {"lang", "static_base", "origin", "kind", "group", "impact", "health"}
 """Fields whose values are ours, or of a fixed list."""
 
 

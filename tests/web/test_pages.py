@@ -72,6 +72,10 @@ PAGES = {
     ),
     "consent": pages.consent(CONSENT),
     "consent with radios": pages.consent(ASKING),
+    "consent with a choice made before": pages.consent(
+        replace(CONSENT, other_tenant_url="/consent?request=req-1&choose=tenant")
+    ),
+    "consent with another choice": pages.consent(replace(ASKING, chosen_tenant="globex")),
     "consent with a list": pages.consent(replace(MANY, error=texts.say("consent.error.tenant"))),
     "consent for loopback": pages.consent(
         replace(CONSENT, destination_kind="loopback", destination_host="127.0.0.1")
@@ -139,6 +143,8 @@ def test_a_page_has_no_script_no_inline_style_and_nothing_from_elsewhere(page: t
         assert tag not in {"style", "iframe", "object", "base"}
         for attribute, value in attributes.items():
             assert attribute != "style" and not attribute.startswith("on")
+            if (name, attribute, value) == ("on the way", "href", samples.ELSEWHERE):
+                continue
             if attribute in {"href", "src", "action"} and not value.startswith("otpauth://totp/"):
                 assert value.startswith("/") and not value.startswith("//")
 
@@ -272,6 +278,21 @@ def test_the_root_door_asks_for_the_tenant_and_picks_none_itself(view: pages.Con
     assert not any("selected" in o for o in document.all("option"))
     offered = [o["value"] for o in document.all("option") if o["value"]] or [a["value"] for a in choices]
     assert offered == [tenant for tenant, _ in view.tenants]
+
+
+@pytest.mark.parametrize(("view", "tag"), [(ASKING, "input"), (MANY, "option")])
+def test_whoever_chooses_anew_sees_what_they_chose_before(view: pages.ConsentView, tag: str) -> None:
+    chosen = view.tenants[1][0]
+    document = Document(pages.consent(replace(view, chosen_tenant=chosen)))
+    marked = [a["value"] for a in document.all(tag) if {"checked", "selected"} & set(a)]
+    assert [value for value in marked if value in dict(view.tenants)] == [chosen]
+
+
+def test_a_tenant_that_was_chosen_before_is_shown_with_a_way_to_choose_anew() -> None:
+    document = Document(PAGES["consent with a choice made before"])
+    assert not document.named("tenant") and "Acme Corporation" in document.text
+    assert "/consent?request=req-1&choose=tenant" in [a.get("href") for a in document.all("a")]
+    assert "choose=tenant" not in str(PAGES["consent"])
 
 
 def test_a_known_tenant_is_shown_and_not_asked() -> None:

@@ -57,7 +57,7 @@ def blueprint(behind: DeviceFace, desk: Desk) -> Blueprint:
         return respond.json_body(body, headers=nonce)
 
     def device(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         if not behind.estate().doors.devices_at(door):
             abort(404)
         with doorway.recorded(door, origin):

@@ -208,8 +208,8 @@ class Start:
         if client is None or client.proves != draft.client.proves:
             raise OAuthError("invalid_client", "The client is not known any more.", Reason.CLIENT_UNKNOWN)
         targets = [Target(Kind.CLIENT, client.client_id), Target(Kind.RESOURCE, draft.resource.id)]
-        if draft.door.tenant is not None:
-            targets.append(Target(Kind.TENANT, draft.door.tenant))
+        if tenant := draft.door.tenant or client.tenant:
+            targets.append(Target(Kind.TENANT, tenant))
         off = live.first_off(tx, targets, now)
         if off is not None:
             error, reason = _OFF[off.kind]

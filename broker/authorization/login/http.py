@@ -104,7 +104,7 @@ def blueprint(behind: Login) -> Blueprint:
         return known.write(cookie.write(response, result.cookie), result.familiar)
 
     def login(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.query(request))
         visit, way = arrival.visit, arrival.way
@@ -116,7 +116,7 @@ def blueprint(behind: Login) -> Blueprint:
         return first_page(arrival)
 
     def password(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             sent = form.body(request)
             arrival = arrive(door, origin, sent)
@@ -129,7 +129,7 @@ def blueprint(behind: Login) -> Blueprint:
         return onward(arrival, result)
 
     def verify(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             arrival = arrive(door, origin, form.query(request))
         half = signing_in.sign_in.half(arrival.visit)
@@ -138,7 +138,7 @@ def blueprint(behind: Login) -> Blueprint:
         return second_page(arrival, half)
 
     def code(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             sent = form.body(request)
             arrival = arrive(door, origin, sent)
@@ -146,7 +146,7 @@ def blueprint(behind: Login) -> Blueprint:
         return step(arrival, result) if isinstance(result, NotSignedIn) else onward(arrival, result)
 
     def passkey(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             sent = form.body(request)
             arrival = arrive(door, origin, sent)
@@ -158,7 +158,7 @@ def blueprint(behind: Login) -> Blueprint:
         return onward(arrival, result)
 
     def options(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         try:
             with doorway.recorded(door, origin):
                 arrival = arrive(door, origin, form.body(request))

@@ -14,13 +14,14 @@ from broker.protocol.parameters import Parameters
 PLACES: dict[str, tuple[str, str | None]] = {
     "account": ("/account", "page"),
     "device": ("/device", "user_code"),
+    "connections": ("/connections", "open"),
 }
 """Pages that signing in may lead to, by name: the path below the door, and the parameter that `about` becomes there."""
 
 FIELDS = ("request", "to", "about", "fresh", "acr", "again")
 """The parameters of /login that say where it leads; hidden fields of its forms carry them from step to step."""
 
-_ABOUT = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ABOUT = re.compile(r"[A-Za-z0-9._~-]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Way:
         request_id, to = parameters.get("request") or "", parameters.get("to") or ""
         about = parameters.get("about") or ""
         acr = classes.known((parameters.get("acr") or "").split())
-        if request_id or to not in PLACES or (about and not _ABOUT.fullmatch(about)):
+        if request_id or to not in PLACES or not cls.carries(about):
             if to:
                 raise OAuthError(
                     "invalid_request",
@@ -55,6 +56,11 @@ class Way:
             return cls(request_id, again=parameters.get("again") == "1")
         fresh, again = parameters.get("fresh") == "1", parameters.get("again") == "1"
         return cls("", to, about, fresh, acr, again)
+
+    @staticmethod
+    def carries(about: str) -> bool:
+        """Whether a sign-in may lead on to something of this name."""
+        return not about or _ABOUT.fullmatch(about) is not None
 
     def fields(self) -> tuple[tuple[str, str], ...]:
         """The same as parameters, those that say something."""

@@ -45,7 +45,7 @@ def blueprint(behind: UpstreamLogin) -> Blueprint:
     doorway = behind.doorway
 
     def start(provider: str, tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         browser = cookie.read(request)
         with doorway.recorded(door, origin):
             query = form.query(request)
@@ -58,7 +58,7 @@ def blueprint(behind: UpstreamLogin) -> Blueprint:
         return respond.redirect(url)
 
     def link(provider: str, tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         browser = cookie.read(request)
         with doorway.recorded(door, origin):
             csrf.check(request, browser, offers.linking(provider), form.query(request).get("csrf"))
@@ -70,7 +70,7 @@ def blueprint(behind: UpstreamLogin) -> Blueprint:
         return respond.redirect(url)
 
     def callback(provider: str, tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.at(tenant)  # who comes back is judged, and recorded, as somebody
         browser = cookie.read(request)
         with doorway.recorded(door, origin):
             query = form.query(request)

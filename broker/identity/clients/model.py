@@ -9,9 +9,12 @@ from broker.protocol.names import (
     NONE,
     PRIVATE_KEY_JWT,
     TLS_CLIENT_AUTH,
+    WORKLOAD_JWT,
 )
 
 METHODS = (NONE, CLIENT_SECRET_BASIC, CLIENT_SECRET_POST, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH)
+"""Those that a client may register; `workload_jwt` beside them is for an administrator to give."""
+GIVEN_METHODS = (*METHODS, WORKLOAD_JWT)
 SECRET_METHODS = (CLIENT_SECRET_BASIC, CLIENT_SECRET_POST)
 
 
@@ -43,6 +46,7 @@ class Client:
     `authorization_details_types`: the types of authorization details that it may use (RFC 9396 section 10).
     `pushed_only`: it pushes every authorization request (RFC 9126 section 6). `id_token_alg`: how its id_tokens are
     signed. `logout_uri`: where it is told that a user signed out; `logout_needs_sid`: it asks to be told which session.
+    `introspection_alg`: how it wants answers about tokens signed (RFC 9701 section 6).
     """
 
     client_id: str
@@ -72,6 +76,7 @@ class Client:
     post_logout_redirect_uris: tuple[str, ...] = ()
     logout_uri: str | None = None
     logout_needs_sid: bool = False
+    introspection_alg: str | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals, source_key
+from broker.denials import live
+from broker.denials.model import Kind, Target
 from broker.identity.clients import store
 from broker.identity.clients.clients import Clients, secret_hash
 from broker.identity.clients.documents.address import Here
 from broker.identity.clients.metadata import Metadata, validate
 from broker.identity.clients.model import SECRET_METHODS, Client, Registered, Secret
 from broker.identity.tenants.model import Door
+from broker.identity.tenants.tenants import suspended
 from broker.protocol import jcs
 from broker.protocol.errors import OAuthError, Reason, too_many
 from broker.protocol.origin import Origin
@@ -106,10 +109,18 @@ class Registration:
         What is refused for its source or content takes nothing of what the door has for all.
         """
         self.require_open()
+        self._require_live(door)
         self._count("registration", source_key(origin.source), self._policy.per_hour, "from your address")
         metadata = validate(document, self._policy.here)
         self._count("registration-door", door.issuer, self._policy.door_per_hour, "at this server")
         return metadata
+
+    def _require_live(self, door: Door) -> None:
+        targets = [Target(Kind.TENANT, door.tenant)] if door.tenant else []
+        now = self._world.clock.now()
+        off = self._world.database.read(lambda tx: live.first_off(tx, targets, now), door.tenant)
+        if off in targets:
+            raise suspended()
 
     def refused(self, door: Door, error: OAuthError, origin: Origin, client_id: str | None = None) -> None:
         """Record a registration, or a change of one, that came to nothing, also one that could not be read."""

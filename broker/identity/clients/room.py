@@ -64,8 +64,17 @@ class Room:
     registration: Registration
     management: Management
     authenticator: Authenticator
+    keys: ClientKeys
     nonces: Nonces
     possession: Possession
+
+
+class Platforms(Method, Protocol):
+    """A way to authenticate with tokens that a platform made."""
+
+    def takes(self, token: str) -> bool:
+        """Whether an assertion is a platform's, and not the client's own."""
+        ...
 
 
 def furnished(
@@ -74,6 +83,7 @@ def furnished(
     refusals: Refusals,
     egress: Egress,
     kek: KeyEncryptionKey,
+    platforms: Platforms,
     doors: Callable[[], Doors],
     knobs: Knobs,
 ) -> Room:
@@ -103,7 +113,12 @@ def furnished(
         key=kek.derive("registration"),
     )
     registration = Registration(world, recorder, refusals, clients, policy)
-    methods: tuple[Method, ...] = (PrivateKeyJwt(ClientKeys(egress, world.clock)), *_by_certificate(knobs))
+    keys = ClientKeys(egress, world.clock)
+    methods: tuple[Method, ...] = (
+        PrivateKeyJwt(keys, platforms.takes),
+        *_by_certificate(knobs),
+        platforms,
+    )
     nonces = Nonces(kek.derive("dpop-nonce"))
     possession = Possession(
         world,
@@ -118,6 +133,7 @@ def furnished(
         registration,
         Management(world, recorder, clients, registration, knobs.failures_per_minute),
         Authenticator(world, clients, documents, knobs.failures_per_minute, methods),
+        keys,
         nonces,
         possession,
     )

@@ -73,6 +73,7 @@ _LATER = (
     "logout_uri",
     "logout_needs_sid",
     "authorization_details_types",
+    "introspection_alg",
 )
 """What the document holds only where it is set."""
 _ALIVE = client_table.c.deleted.is_(False)
@@ -302,5 +303,6 @@ def _client(row: Row[Any]) -> Client:
         post_logout_redirect_uris=tuple(document.get("post_logout_redirect_uris", ())),
         logout_uri=document.get("logout_uri"),
         logout_needs_sid=document.get("logout_needs_sid", False),
+        introspection_alg=document.get("introspection_alg"),
         fingerprint=fields["fingerprint"],
     )

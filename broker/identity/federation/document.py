@@ -9,7 +9,6 @@ from broker.identity.federation.model import Accounts, Claims, Provider, Rule, W
 
 def written(provider: Provider) -> str:
     """Everything but its id, tenant and secret."""
-    mapping = provider.mapping
     kept = {
         "name": provider.name,
         "issuer": provider.issuer,
@@ -18,12 +17,7 @@ def written(provider: Provider) -> str:
         "scopes": provider.scopes,
         "algorithms": provider.algorithms,
         "accounts": provider.accounts.value,
-        "user_id": _said(mapping.user_id),
-        "full_name": _said(mapping.name),
-        "email": _said(mapping.email),
-        "roles": [_said(rule) for rule in mapping.roles],
-        "attributes": {name: _said(rule) for name, rule in mapping.attributes.items()},
-        "tenants": [_said(rule) for rule in mapping.tenants],
+        **said(provider.mapping),
         "mfa": {"acr": provider.mfa.acr, "amr": provider.mfa.amr},
         "upstream_tenants": provider.upstream_tenants,
         "authority": provider.authority,
@@ -43,17 +37,34 @@ def read(provider_id: str, tenant: str | None, text: str) -> Provider:
         scopes=tuple(kept["scopes"]),
         algorithms=tuple(kept["algorithms"]),
         accounts=Accounts(kept["accounts"]),
-        mapping=Claims(
-            _optional(kept["user_id"]),
-            _optional(kept["full_name"]),
-            _optional(kept["email"]),
-            tuple(_rule(item) for item in kept["roles"]),
-            {name: _rule(item) for name, item in kept["attributes"].items()},
-            tuple(_rule(item) for item in kept["tenants"]),
-        ),
+        mapping=claims(kept),
         mfa=Worth(tuple(kept["mfa"]["acr"]), tuple(kept["mfa"]["amr"])),
         upstream_tenants=tuple(kept["upstream_tenants"]),
         authority=kept["authority"],
+    )
+
+
+def said(mapping: Claims) -> dict[str, object]:
+    """The members that say what claims mean."""
+    return {
+        "user_id": _said(mapping.user_id),
+        "full_name": _said(mapping.name),
+        "email": _said(mapping.email),
+        "roles": [_said(rule) for rule in mapping.roles],
+        "attributes": {name: _said(rule) for name, rule in mapping.attributes.items()},
+        "tenants": [_said(rule) for rule in mapping.tenants],
+    }
+
+
+def claims(kept: Mapping[str, Any]) -> Claims:
+    """What `said` wrote."""
+    return Claims(
+        _optional(kept["user_id"]),
+        _optional(kept["full_name"]),
+        _optional(kept["email"]),
+        tuple(_rule(item) for item in kept["roles"]),
+        {name: _rule(item) for name, item in kept["attributes"].items()},
+        tuple(_rule(item) for item in kept["tenants"]),
     )
 
 

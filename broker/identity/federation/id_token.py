@@ -5,15 +5,14 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
-from broker.identity.federation import rules
-from broker.identity.federation.model import TENANT_ID, Identity, Provider
-from broker.protocol import jwk, jws
+from broker.identity.federation import rules, signed
+from broker.identity.federation.model import Identity, Provider
+from broker.protocol import jws
 from broker.protocol.jws import InvalidToken, Parts
 
 LEEWAY = 30.0
 """Seconds that the provider's clock may differ from this server's."""
 _TYPES = ("JWT", None)
-_MOST_TRIED = 8
 
 
 class NotBelieved(Exception):
@@ -35,10 +34,10 @@ def believed(
     """
     try:
         parts = jws.split(token)
-        algorithms = [*provider.algorithms, *(["Ed25519"] if "EdDSA" in provider.algorithms else [])]
+        algorithms = signed.algorithms(provider.algorithms)
         alg = jws.check_header(parts.header, typ=_TYPES, algorithms=algorithms)
         issuer = _issuer(provider, parts)
-        _check_signature(parts, alg, issuer, key_set)
+        signed.check(parts, alg, issuer, key_set)
         jws.check_times(parts.claims, now=now, leeway=LEEWAY)
     except InvalidToken as error:
         raise NotBelieved(f"id_token: {error.reason.value}") from None
@@ -76,42 +75,6 @@ def _check_audience(provider: Provider, claims: dict[str, object]) -> None:
         raise NotBelieved("id_token: aud")
     if claims.get("azp", provider.client_id) != provider.client_id:
         raise NotBelieved("id_token: azp")
-
-
-def _check_signature(parts: Parts, alg: str, issuer: str, key_set: Callable[[bool], object]) -> None:
-    """By a key of the provider for this algorithm: the named one, else any; asked for anew when none is the one."""
-    for newer in (False, True):
-        for key in _keys(key_set(newer), parts.header.get("kid"), alg, issuer)[:_MOST_TRIED]:
-            try:
-                return jws.check_signature(parts, key)
-            except InvalidToken:
-                continue
-    raise NotBelieved("id_token: signature")
-
-
-def _keys(document: object, kid: object, alg: str, issuer: str) -> list[jwk.VerificationKey]:
-    entries = document.get("keys") if isinstance(document, dict) else None
-    mine = [entry for entry in (entries if isinstance(entries, list) else ()) if _signs_for(entry, issuer)]
-    usable = [key for key in jwk.usable({"keys": mine}, alg) if key.alg == alg]
-    return usable if kid is None else [key for key in usable if key.kid == kid]
-
-
-def _signs_for(entry: object, issuer: str) -> bool:
-    """A key may say whose it is, where one set serves several issuers (Microsoft Entra ID)."""
-    said = entry.get("issuer") if isinstance(entry, dict) else None
-    if said is None:
-        return True
-    return isinstance(said, str) and (said == issuer or _fits(said, issuer))
-
-
-def _fits(template: str, issuer: str) -> bool:
-    before, marked, behind = template.partition(TENANT_ID)
-    return (
-        bool(marked)
-        and issuer.startswith(before)
-        and issuer.endswith(behind)
-        and "/" not in (issuer[len(before) : len(issuer) - len(behind)])
-    )
 
 
 def _half(text: str, alg: str) -> str:

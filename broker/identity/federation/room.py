@@ -12,6 +12,8 @@ from broker.identity.federation.links import Links
 from broker.identity.federation.own_links import OwnLinks
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.refused import Refusing
+from broker.identity.federation.trusted.accounts import Accounts
+from broker.identity.federation.trusted.room import Believed, TrustedRoom
 from broker.identity.federation.upstream import Upstream
 from broker.identity.federation.visits import Visits
 from broker.identity.sessions.sessions import Sessions
@@ -32,6 +34,7 @@ class Room:
     links: Links
     own_links: OwnLinks
     federation: Federation
+    trusted: TrustedRoom
 
 
 def furnished(
@@ -45,6 +48,7 @@ def furnished(
     providers: Providers,
     links: Links,
     ways_in: WaysIn,
+    believed: Believed,
     doors: Callable[[], Doors],
     *,
     key: bytes,
@@ -59,4 +63,5 @@ def furnished(
     arrival = Arrival(world, recorder, people, clients, links)
     federation = Federation(world, refusing, sessions, providers, upstream, visits, arrival, links, doors)
     own_links = OwnLinks(world, refusals, sessions, ways_in, links)
-    return Room(providers, upstream, visits, links, own_links, federation)
+    trusted = TrustedRoom(believed, Accounts(world, arrival, links, people))
+    return Room(providers, upstream, visits, links, own_links, federation, trusted)

@@ -42,7 +42,7 @@ class Upstream:
     def __init__(self, egress: Egress, clock: Clock) -> None:
         self._egress, self._clock = egress, clock
         self._redeeming = threading.BoundedSemaphore(_AT_ONCE)
-        self._documents: Fetcher[Mapping[str, object]] = Fetcher(egress, clock, BOUNDS, _read)
+        self._documents: Fetcher[Mapping[str, object]] = Fetcher(egress, clock, BOUNDS, read)
 
     def metadata(self, provider: Provider) -> Metadata:
         """What the provider says of itself; Unavailable when it cannot be had, or is another's."""
@@ -53,9 +53,9 @@ class Upstream:
         at_home = is_loopback(provider.issuer)
         return Metadata(
             provider.issuer,
-            _endpoint(document, "authorization_endpoint", at_home),
-            _endpoint(document, "token_endpoint", at_home),
-            _endpoint(document, "jwks_uri", at_home),
+            endpoint(document, "authorization_endpoint", at_home),
+            endpoint(document, "token_endpoint", at_home),
+            endpoint(document, "jwks_uri", at_home),
             document.get("authorization_response_iss_parameter_supported") is True,
         )
 
@@ -197,7 +197,8 @@ def _basic(
     return uri, headers, body
 
 
-def _endpoint(document: Mapping[str, object], name: str, at_home: bool) -> str:
+def endpoint(document: Mapping[str, object], name: str, at_home: bool) -> str:
+    """An address that a provider's metadata names; Unavailable when it is none to go to."""
     found = document.get(name)
     if isinstance(found, str) and len(found) <= _LONGEST_URL and found.isascii() and "#" not in found:
         try:
@@ -216,7 +217,8 @@ def _endpoint(document: Mapping[str, object], name: str, at_home: bool) -> str:
     raise Unavailable(f"metadata: {name}")
 
 
-def _read(_: str, answer: Answer) -> Mapping[str, object]:
+def read(_: str, answer: Answer) -> Mapping[str, object]:
+    """The JSON object of an answer; Unusable."""
     if answer.status != 200:
         raise Unusable(f"status {answer.status}")
     try:

@@ -103,6 +103,15 @@ _OVER = select(session_table.c.sid).where(
     session_table.c.ended_at.is_not(None),
     ~exists().where(_other.c.sid == session_table.c.sid, _other.c.ended_at.is_(None)),
 )
+_SIGNED_OUT = (
+    select(session_table.c.sid)
+    .where(
+        session_table.c.sid == bindparam("which"),
+        session_table.c.ended_at.is_not(None),
+        ~exists().where(_other.c.sid == session_table.c.sid, _other.c.ended_at.is_(None)),
+    )
+    .limit(1)
+)
 _SWEEP = delete(session_table).where(session_table.c.auth_time <= bindparam("long_ago"))
 _OPEN = select(session_table).where(session_table.c.ended_at.is_(None)).order_by(session_table.c.id)
 
@@ -195,6 +204,11 @@ def over(tx: Transaction, session_id: str) -> str | None:
     """The `sid` of a session that ended, unless another goes on with it: the person proved more, or again."""
     row = tx.execute(_OVER, which=session_id).first()
     return None if row is None else row.sid
+
+
+def signed_out(tx: Transaction, sid: str) -> bool:
+    """Whether a sign-in was ended, and no session goes on with it."""
+    return tx.execute(_SIGNED_OUT, which=sid).first() is not None
 
 
 def sweep(tx: Transaction, long_ago: float) -> None:

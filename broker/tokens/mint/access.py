@@ -1,7 +1,5 @@
 """RFC 9068 section 2.2, RFC 8693 section 4.1, RFC 9396 section 9.1: the claims of an access token, for one audience."""
 
-from dataclasses import dataclass
-
 from broker.estate import rules as estate_rules
 from broker.identity.tenants.keys import DoorKeys
 from broker.protocol import details
@@ -9,15 +7,7 @@ from broker.protocol import scope as scope_rules
 from broker.protocol.names import TYP_ACCESS_TOKEN
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
-from broker.tokens.model import Authority
-
-
-@dataclass(frozen=True, slots=True)
-class Minted:
-    token: str
-    jti: str
-    scopes: tuple[str, ...]
-    expires_in: int
+from broker.tokens.model import Authority, Minted
 
 
 def mint(tx: Transaction, authority: Authority, keys: DoorKeys, entropy: Entropy, now: float) -> Minted:
@@ -47,6 +37,8 @@ def mint(tx: Transaction, authority: Authority, keys: DoorKeys, entropy: Entropy
         claims["authorization_details"] = details.members(authority.details)
     if authority.restricted_at:
         claims["restricted_at"] = list(authority.restricted_at)
+    if authority.vouched_by is not None:
+        claims["vouched_by"] = authority.vouched_by
     if authority.actor is not None:
         claims["act"] = authority.actor.claim()
     token = keys.sign(tx, authority.issuer, authority.resource.algorithm, TYP_ACCESS_TOKEN, claims)

@@ -34,6 +34,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "consent.account": "Account",
     "consent.tenant": "Organization",
     "consent.other_account": "Not you? Use another account",
+    "consent.other_tenant": "Choose another organization",
     "consent.choose_tenant": "For which organization?",
     "consent.choose_tenant.hint": "What you allow is valid in the one you choose, and in no other.",
     "consent.choose_tenant.prompt": "Choose an organization",

@@ -49,7 +49,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "problem.client_distrusted.what": "The app comes from a site that this server, or your organization, "
     "does not accept apps from.",
     "problem.client_distrusted.fix": "If you need it, ask your administrator to allow it.",
-    "error.back": "Back to sign-in",
+    "error.back.sign_in": "Back to sign-in",
+    "error.back.connections": "Your connections",
     "problem.provider_down.title": "That way of signing in is down",
     "problem.provider_down.what": "The service that was to vouch for you does not answer as it should. "
     "Nothing was changed.",

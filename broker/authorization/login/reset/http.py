@@ -44,7 +44,7 @@ def blueprint(
         return response if cookie.read(request) else cookie.write(response, browser)
 
     def link(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             token = form.query(request).get("token") or ""
         session = sessions.current(cookie.read(request))
@@ -54,7 +54,7 @@ def blueprint(
             _turned_away(error)
 
     def reset(tenant: str | None = None) -> Response:
-        door, origin = doorway.at(tenant)
+        door, origin = doorway.open_at(tenant)
         with doorway.recorded(door, origin):
             sent = form.body(request)
             token = sent.get("token") or ""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from broker.audit.refusals import source_key
 from broker.audit.unknown import unknown
+from broker.denials import live
+from broker.denials.model import Kind, Target
 from broker.identity.clients.authentication import client_secret_basic, client_secret_post, none
 from broker.identity.clients.authentication.model import (
     Attempt,
@@ -11,6 +13,7 @@ from broker.identity.clients.authentication.model import (
     Candidate,
     Method,
     Presented,
+    Proven,
     Unproven,
 )
 from broker.identity.clients.clients import Clients
@@ -71,25 +74,44 @@ class Authenticator:
             client, secrets = self._clients.with_secrets(door, client_id)
             if client is None:
                 nobody = Client(client_id, "", door.tenant, NONE, Registered.ADMIN)
-                method.proves(credential, Candidate(nobody, (), door, attempt, now))
+                nothing = method.proves(credential, Candidate(nobody, (), door, attempt, now))
+                self._require_no_refusal(nothing, source, now)
                 continue
             known = client.client_id
             method = self._meant(method, client)
-            spends = method.proves(credential, Candidate(client, secrets, door, attempt, now))
+            proof = method.proves(credential, Candidate(client, secrets, door, attempt, now))
+            self._require_no_refusal(proof, source, now)
             if method.name not in client.methods:
                 reason = Reason.CLIENT_METHOD_MISMATCH
-            elif isinstance(spends, Unproven):
-                if spends.passing:
-                    raise _again(spends)
-                reason, detail = spends.reason, spends.detail
-            elif spends is not None:
+            elif isinstance(proof, Unproven):
+                if proof.passing:
+                    raise _again(proof)
+                reason, detail = proof.reason, proof.detail
+            elif proof is not None:
                 _same_client(attempt, client)
+                proven = proof if isinstance(proof, Proven) else Proven(proof)
+                self._require_live(proven, client, door, now)
                 note(client=client.client_id)
-                return Authenticated(client, method.name, spends)
+                return Authenticated(client, method.name, proven.spends, proven.vouched_by)
             else:
                 reason = Reason.CLIENT_AUTHENTICATION_FAILED
         self._world.ephemeral.hit("client-authentication", source, _MINUTE, now)
         raise refused(reason, presented.readings[0][0], detail, known)
+
+    def _require_no_refusal(self, proof: object, source: str, now: float) -> None:
+        if isinstance(proof, Unproven) and proof.refusal is not None:
+            if not proof.passing:
+                self._world.ephemeral.hit("client-authentication", source, _MINUTE, now)
+            raise proof.refusal
+
+    def _require_live(self, proven: Proven, client: Client, door: Door, now: float) -> None:
+        """Who vouched for the client is not switched off; asked again where something is made for it (law 6)."""
+        if proven.vouched_by is None:
+            return
+        issuer = Target(Kind.ISSUER, proven.vouched_by)
+        off = self._world.database.read(lambda tx: live.first_off(tx, [issuer], now), door.tenant)
+        if off == issuer:
+            raise refused(Reason.ISSUER_OFF, client.client_id, f"issuer {issuer.id}", client.client_id)
 
     def _not_too_many(self, source: str, now: float) -> None:
         """What is remembered of used assertions stays bounded."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from broker.identity.clients.model import Client, Secret
 from broker.identity.tenants.model import Door
-from broker.protocol.errors import Reason
+from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.parameters import Parameters
 from broker.runtime.once import Spend
 
@@ -48,21 +48,35 @@ class Candidate:
 class Unproven:
     """Why a credential proves nothing, for the evidence: the answer is the same for every reason.
 
-    But for a `passing` one, which is no failure of the client's: it may try again.
+    But for a `passing` one, which is no failure of the client's: it may try again. `refusal` is the answer where the
+    credential is what the request is about, and not only who sends it.
     """
 
     reason: Reason
     detail: str = ""
     passing: bool = False
+    refusal: OAuthError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What has to be used up for a credential, and the trusted issuer (its id) on whose word alone it counts."""
+
+    spends: tuple[Spend, ...]
+    vouched_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """A client that proved itself by `method`; `spends` must be used up before anything is done for it."""
+    """A client that proved itself by `method`; `spends` must be used up before anything is done for it.
+
+    `vouched_by`: the trusted issuer on whose word alone it did; off, it makes nothing for it.
+    """
 
     client: Client
     method: str
     spends: tuple[Spend, ...] = ()
+    vouched_by: str | None = None
 
 
 class Method(Protocol):
@@ -73,7 +87,7 @@ class Method(Protocol):
         """What of this method the attempt carries; OAuthError when it is broken."""
         ...
 
-    def proves(self, credential: str, candidate: Candidate) -> tuple[Spend, ...] | Unproven | None:
+    def proves(self, credential: str, candidate: Candidate) -> tuple[Spend, ...] | Proven | Unproven | None:
         """What has to be used up for it, when the credential is the candidate's; else None, or why not.
 
         It is asked for clients that do not exist too, with nothing to prove themselves by, and takes as long for them.

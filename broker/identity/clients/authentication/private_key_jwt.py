@@ -1,5 +1,7 @@
 """RFC 7523 section 2.2, RFC 7521 section 4.2: the client signs an assertion with a key of its own, used once."""
 
+from collections.abc import Callable
+
 from broker.identity.clients.authentication.authenticate import refused
 from broker.identity.clients.authentication.model import Attempt, Candidate, Presented, Unproven
 from broker.identity.clients.keys import ClientKeys, KeysUnavailable
@@ -20,8 +22,9 @@ _REMEMBERED = 300.0
 class PrivateKeyJwt:
     name = PRIVATE_KEY_JWT
 
-    def __init__(self, keys: ClientKeys) -> None:
-        self._keys = keys
+    def __init__(self, keys: ClientKeys, others: Callable[[str], bool] = lambda _: False) -> None:
+        """`others`: whether an assertion is none of the client's own, but for another method to judge."""
+        self._keys, self._others = keys, others
 
     def presented(self, attempt: Attempt) -> Presented | None:
         """Who the assertion says to be from; what nobody can be falls to the `client_id` beside it."""
@@ -29,6 +32,8 @@ class PrivateKeyJwt:
         if form.get("client_assertion") is None and form.get("client_assertion_type") is None:
             return None
         kind, token = form.require("client_assertion_type"), form.require("client_assertion")
+        if self._others(token):
+            return None
         beside = form.get("client_id") or ""
         if kind != JWT_ASSERTION:
             raise refused(Reason.CLIENT_ASSERTION_INVALID, beside, "client_assertion_type")

@@ -1,0 +1,76 @@
+"""RFC 8693 section 2.2: the release of a provider's own access token, as it is, never of its refresh token."""
+
+from broker.audit.record import jti_hash
+from broker.denials.model import Kind, Target, edge_id
+from broker.protocol.errors import OAuthError, Reason
+from broker.runtime.database import Transaction
+from broker.runtime.entropy import Entropy
+from broker.tokens.model import Authority, Minted
+from broker.vault.releases.model import Release
+from broker.vault.room import Room as Vault
+from broker.vault.use import Handed
+
+
+def mint(
+    tx: Transaction, authority: Authority, vault: Vault, entropy: Entropy, now: float, *, patient: bool
+) -> Minted:
+    """Note who holds it from now on, and what ends that. OAuthError; Stale, where it has to be refreshed first."""
+    if not authority.user or authority.via is None:
+        raise OAuthError("invalid_request", "That system is for tokens of people.", Reason.SUBJECT_IS_NO_USER)
+    handed = vault.use.token(
+        tx,
+        authority.tenant,
+        authority.subject,
+        authority.resource,
+        authority.scopes,
+        authority.issuer,
+        patient=patient,
+    )
+    vault.releases.note(tx, _release(authority, authority.via, handed, entropy, now))
+    connection = handed.connection
+    left = None if handed.expires_at is None else max(0, int(handed.expires_at - now))
+    return Minted(
+        handed.token,
+        handed.token,
+        handed.scopes,
+        left,
+        released={
+            "connection": connection.id,
+            "version": connection.version,
+            "account": connection.account.id,
+            **({"wider": list(connection.wider)} if connection.wider else {}),
+        },
+    )
+
+
+def _release(authority: Authority, via: str, handed: Handed, entropy: Entropy, now: float) -> Release:
+    clients = {authority.client.client_id}
+    if authority.actor is not None:
+        clients |= {actor.client_id for actor in authority.actor.chain()}
+    targets = {
+        Target(Kind.TENANT, authority.tenant),
+        Target(Kind.USER, authority.subject),
+        Target(Kind.GRANT, authority.grant_id),
+        Target(Kind.TRANSACTION, authority.txn),
+        Target(Kind.RESOURCE, authority.resource.id),
+        Target(Kind.RESOURCE, via),
+        Target(Kind.EDGE, edge_id(via, authority.resource.id)),
+        *(Target(Kind.CLIENT, client) for client in clients),
+        *authority.targets,
+    }
+    return Release(
+        entropy.identifier("rel", now),
+        authority.tenant,
+        handed.connection.id,
+        handed.connection.version,
+        authority.subject,
+        authority.resource.id,
+        via,
+        authority.client.client_id,
+        authority.grant_id,
+        authority.txn,
+        jti_hash(handed.token),
+        tuple(sorted(targets, key=lambda target: (target.kind, target.id))),
+        now,
+        handed.expires_at,
+    )

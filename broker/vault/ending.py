@@ -1,0 +1,94 @@
+"""RFC 7009, OWASP ASVS V10.7.3: a connection ends, or its access token: here at once, at the provider afterwards."""
+
+from broker.audit.model import Fact
+from broker.audit.record import Recorder
+from broker.protocol.origin import Origin
+from broker.runtime.database import Transaction
+from broker.runtime.world import World
+from broker.vault import store
+from broker.vault.farewells.farewells import Farewells
+from broker.vault.model import Connection, Sealed, State, Tokens
+from broker.vault.releases.model import Release
+from broker.vault.releases.releases import Releases
+from broker.vault.sealing import Sealing
+from keys.sealed import SealError
+
+
+class Ending:
+    def __init__(
+        self, world: World, recorder: Recorder, sealing: Sealing, farewells: Farewells, releases: Releases
+    ) -> None:
+        self._world, self._recorder, self._sealing = world, recorder, sealing
+        self._farewells, self._releases = farewells, releases
+
+    def end(
+        self,
+        tx: Transaction,
+        connection: Connection,
+        sealed: Sealed | None,
+        why: str,
+        origin: Origin | None,
+    ) -> bool:
+        """Within `tx`: nothing of its tokens is left here, and the provider is to be told. False: it changed since."""
+        tokens = self._opened(connection, sealed)
+        now = self._world.clock.now()
+        if not store.erase(tx, connection.id, connection.version, State.DISCONNECTED, why[:200], now):
+            return False
+        told = tokens is not None and self._farewells.queue(tx, connection, tokens, why)
+        released = self._releases.end_all(tx, connection.id, withdrawn=told)
+        fact = Fact(
+            "connection.ended",
+            tenant=connection.tenant,
+            subject=connection.user_id,
+            downstream=connection.resource_id,
+            scope=connection.scopes,
+            change={
+                "connection": connection.id,
+                "account": connection.account.id,
+                "why": why,
+                "told": told,
+                "released": released,
+            },
+        )
+        self._recorder.record(tx, fact, origin)
+        if tokens is not None and not told:
+            self._outlived(tx, connection, why, origin)
+        return True
+
+    def take_back(
+        self, tx: Transaction, connection: Connection, sealed: Sealed | None, release: Release, why: str
+    ) -> bool:
+        """Within `tx`: the access token that was released is over, as far as that can be; whether the provider is told.
+
+        A newer token than that is no business of this release, and of an older one nothing is left to tell.
+        """
+        current = connection.state is State.CONNECTED and connection.version == release.version
+        tokens = self._opened(connection, sealed) if current else None
+        if tokens is None or not self._farewells.queue(tx, connection, tokens, why, access_only=True):
+            return False
+        now = self._world.clock.now()
+        if connection.refreshable:
+            store.expire(tx, connection.id, connection.version, why[:200], now)
+        else:
+            store.erase(tx, connection.id, connection.version, State.NEEDS_RECONNECT, why[:200], now)
+        return True
+
+    def _outlived(self, tx: Transaction, connection: Connection, why: str, origin: Origin | None) -> None:
+        self._farewells.outlived(
+            tx,
+            connection.tenant,
+            connection.user_id,
+            connection.resource_id,
+            connection.expires_at,
+            why,
+            origin,
+        )
+
+    def _opened(self, connection: Connection, sealed: Sealed | None) -> Tokens | None:
+        """None where there is nothing, or nothing that can be read: it is erased all the same."""
+        if sealed is None:
+            return None
+        try:
+            return self._sealing.opened(connection, sealed)
+        except SealError:
+            return None

@@ -1,0 +1,167 @@
+"""RFC 7009: providers are told which tokens are over, until they know; and what nobody can tell them is recorded.
+
+A farewell is stored with the end that it tells of, and delivered afterwards: whether a provider is there changes
+nothing for whoever ended it.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from broker.audit.model import Fact, Outcome
+from broker.audit.record import Recorder
+from broker.estate.estate import Estate
+from broker.protocol.errors import Reason
+from broker.protocol.origin import Origin
+from broker.runtime.database import Transaction
+from broker.runtime.world import World
+from broker.vault import reach
+from broker.vault.credentials.credentials import Credentials
+from broker.vault.farewells import store
+from broker.vault.farewells.model import Farewell
+from broker.vault.model import Connection, Tokens
+from broker.vault.sealing import Sealing
+from broker.vault.upstream import Unavailable, Upstream
+from keys.sealed import SealError
+
+WAITS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0)
+"""Seconds between one attempt and the next: there is one attempt more than waits."""
+_MOST_AT_ONCE, _LONGEST = 100, 15.0
+
+
+class Farewells:
+    def __init__(
+        self,
+        world: World,
+        recorder: Recorder,
+        upstream: Upstream,
+        credentials: Credentials,
+        sealing: Sealing,
+        estate: Callable[[], Estate],
+    ) -> None:
+        self._world, self._recorder, self._upstream = world, recorder, upstream
+        self._credentials, self._sealing, self._estate = credentials, sealing, estate
+
+    def queue(
+        self, tx: Transaction, connection: Connection, tokens: Tokens, why: str, *, access_only: bool = False
+    ) -> bool:
+        """Within `tx`, which ends these tokens here: the provider is to take them back. False: it offers no way."""
+        aim = reach.of(self._estate().resources.get(connection.resource_id))
+        if aim is None or aim.revocation_endpoint is None:
+            return False
+        now = self._world.clock.now()
+        for kind, token in aim.provider.revocation.of(tokens, access_only=access_only):
+            identifier = self._world.entropy.identifier("bye", now)
+            sealed = self._sealing.alone(token, _purpose(identifier, connection.tenant))
+            ends = tokens.expires_at if kind == "access" else None
+            farewell = Farewell(
+                identifier,
+                connection.tenant,
+                connection.id,
+                connection.resource_id,
+                connection.user_id,
+                why[:200],
+                ends,
+                sealed,
+                attempts=0,
+                next_at=now,
+            )
+            store.add(tx, farewell)
+        return True
+
+    def outlived(
+        self,
+        tx: Transaction,
+        tenant: str,
+        user_id: str,
+        resource_id: str,
+        until: float | None,
+        why: str,
+        origin: Origin | None,
+    ) -> None:
+        """Within `tx`: say that a token is good at the provider until then, whatever is over here."""
+        fact = Fact(
+            "connection.outlived",
+            tenant=tenant,
+            subject=user_id,
+            downstream=resource_id,
+            change={"alive_until": moment(until), "why": why},
+        )
+        self._recorder.record(tx, fact, origin)
+
+    def deliver(self) -> None:
+        """The background duty: try what is due. A provider that does not answer holds up none but its own."""
+        began, silent = self._world.clock.now(), set[str]()
+        for farewell in self._world.database.read(lambda tx: store.due(tx, began, _MOST_AT_ONCE)):
+            if self._world.clock.now() - began > _LONGEST:
+                return
+            if farewell.resource_id not in silent and not self._tried(farewell):
+                silent.add(farewell.resource_id)
+
+    def _tried(self, farewell: Farewell) -> bool:
+        """False when the provider could not be told now."""
+        now = self._world.clock.now()
+        if farewell.expires_at is not None and farewell.expires_at <= now:
+            self._over(farewell, Reason.PROVIDER_UNAVAILABLE, "it ended by itself")
+            return True
+        if farewell.attempts > len(WAITS):  # whoever made the last attempt did not live to say so
+            self._over(farewell, Reason.PROVIDER_UNAVAILABLE, "no answer")
+            return False
+        again_at = now + WAITS[min(farewell.attempts, len(WAITS) - 1)]
+
+        def begin(tx: Transaction) -> tuple[bool, str | None]:
+            mine = store.attempt(tx, farewell, again_at)
+            return mine, self._credentials.secret(tx, farewell.resource_id) if mine else None
+
+        try:
+            mine, secret = self._world.database.write(begin)
+            token = self._sealing.of_alone(farewell.token, _purpose(farewell.id, farewell.tenant))
+        except SealError:
+            self._over(farewell, Reason.CONNECTION_UNREADABLE, "the token cannot be opened")
+            return True
+        if not mine:
+            return True
+        aim = reach.of(self._estate().resources.get(farewell.resource_id))
+        if aim is None:
+            self._over(farewell, Reason.RESOURCE_UNKNOWN, "the resource is gone")
+            return True
+        try:
+            told = self._upstream.revoke(aim, secret, token)
+        except Unavailable as error:
+            if farewell.attempts == len(WAITS):
+                self._over(farewell, Reason.PROVIDER_UNAVAILABLE, str(error))
+            return False
+        self._over(farewell, None if told else Reason.PROVIDER_UNAVAILABLE, "it takes nothing back")
+        return True
+
+    def _over(self, farewell: Farewell, failed: Reason | None, detail: str) -> None:
+        fact = Fact(
+            "connection.withdrawn" if failed is None else "connection.outlived",
+            Outcome.ALLOWED if failed is None else Outcome.DENIED,
+            failed,
+            detail=None if failed is None else detail,
+            tenant=farewell.tenant,
+            subject=farewell.user_id,
+            downstream=farewell.resource_id,
+            change={
+                "connection": farewell.connection_id,
+                "why": farewell.why,
+                **({} if failed is None else {"alive_until": moment(farewell.expires_at)}),
+            },
+        )
+
+        def unit(tx: Transaction) -> None:
+            if store.drop(tx, farewell.id):
+                self._recorder.record(tx, fact, None)
+
+        self._world.database.write(unit)
+
+
+def moment(at: float | None) -> str:
+    """As evidence has it."""
+    if at is None:
+        return "no end"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _purpose(identifier: str, tenant: str) -> dict[str, str]:
+    return {"farewell": identifier, "tenant": tenant}
