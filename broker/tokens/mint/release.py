@@ -1,10 +1,11 @@
 """RFC 8693 section 2.2: the release of a provider's own access token, as it is, never of its refresh token."""
 
 from broker.audit.record import jti_hash
-from broker.denials.model import Kind, Target, edge_id
+from broker.denials.model import Kind, Target
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
+from broker.tokens import live
 from broker.tokens.model import Authority, Minted
 from broker.vault.releases.model import Release
 from broker.vault.room import Room as Vault
@@ -48,15 +49,12 @@ def _release(authority: Authority, via: str, handed: Handed, entropy: Entropy, n
     if authority.actor is not None:
         clients |= {actor.client_id for actor in authority.actor.chain()}
     targets = {
-        Target(Kind.TENANT, authority.tenant),
         Target(Kind.USER, authority.subject),
         Target(Kind.GRANT, authority.grant_id),
         Target(Kind.TRANSACTION, authority.txn),
-        Target(Kind.RESOURCE, authority.resource.id),
-        Target(Kind.RESOURCE, via),
-        Target(Kind.EDGE, edge_id(via, authority.resource.id)),
         *(Target(Kind.CLIENT, client) for client in clients),
-        *authority.targets,
+        *([Target(Kind.TOKEN, authority.parent_jti)] if authority.parent_jti else []),
+        *live.of_authority(authority),
     }
     return Release(
         entropy.identifier("rel", now),
