@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from broker.audit.record import jti_hash
 from tests.lab import ACME, GLOBEX, INITECH, ISSUER, NOTES, TICKETS, Lab, Page, claims
 from tests.proofs import ABSENT, Holder
 from tests.vouching import AGENT_SECRET, ID_JAG, IDP, Vouchers, redeem
@@ -35,7 +36,7 @@ def corp(lab: Lab) -> Vouchers:
 
 @pytest.mark.requirement("EXT-EMA-01", "EXT-EMA-08")
 def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp: Vouchers) -> None:
-    answer = redeem(corp.lab, corp.id_jag(aud_tenant="acme", preferred_username="Zoe"))
+    answer = redeem(corp.lab, corp.id_jag(preferred_username="Zoe", jti="one-of-the-companys"))
     assert answer.status_code == 200, answer.text
     said = claims(answer.json["access_token"])
     assert (said["sub"], said["aud"], said["client_id"], said["tenant"]) == ("zoe", TICKETS, "agent", "acme")
@@ -43,6 +44,7 @@ def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp
     record = corp.lab.last("token.issued")
     assert (record["change"], record["grant_id"]) == ({"vouched_by": "corp"}, said["grant_id"])
     assert corp.lab.last("assertion.accepted")["txn"] == said["txn"]
+    assert record["parent_jti_hash"] == jti_hash("one-of-the-companys")
 
 
 @pytest.mark.requirement("EXT-EMA-04")
