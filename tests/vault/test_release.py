@@ -57,7 +57,12 @@ def test_without_a_connection_the_user_is_sent_to_the_page_that_makes_one(vault:
     vault.lab.refused(answer, 400, "interaction_required", "connection_missing")
     url = urlsplit(answer.json["interaction_uri"])
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{ISSUER}/connections/forge"
-    assert parse_qs(url.query) == {"tenant": ["acme"], "scope": ["repo:read"]}
+    asked = parse_qs(url.query)
+    assert asked == {
+        "tenant": ["acme"],
+        "scope": ["repo:read"],
+        "for": [vault.lab.broker.vault.whose.mark("alice")],
+    }
     assert vault.forge.asked == []
     vault.connect(vault.signed_in())
     assert vault.released().status_code == 200
