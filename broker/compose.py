@@ -213,8 +213,13 @@ def compose(
     own_tokens = OwnTokens(world, keys, estate)
     sources = Sources(settings.trusted_proxies, world.entropy)
     client_keys = ClientKeys(egress, world.clock)
-    ways = (PrivateKeyJwt(client_keys, workloads.takes), *by_certificate(settings), workloads)
-    authenticator = Authenticator(world, clients, documents, settings.failures_per_minute, ways)
+    authenticator = Authenticator(
+        world,
+        clients,
+        documents,
+        settings.failures_per_minute,
+        (PrivateKeyJwt(client_keys, workloads.takes), *by_certificate(settings), workloads),
+    )
     nonces = Nonces(kek.derive("dpop-nonce"))
     possession = Possession(
         world,
