@@ -3,10 +3,11 @@
 What may not be at all is refused when it is applied (`rules`, `references`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from broker.admin.doctor import Finding, Level, checked, fail, listed, warn
 from broker.estate import rules
+from broker.estate.claims.model import Claim, State
 from broker.estate.estate import Estate
 from broker.estate.model import Resource, ResourceKind
 from broker.identity.clients.model import Client
@@ -58,6 +59,19 @@ def credentials(users: Sequence[str], clients: Sequence[str]) -> list[Finding]:
         *checked("users.passwords", "Every user has a password, or is linked to a provider.", people()),
         *checked("clients.secrets", "Every confidential client has a secret.", secretless()),
     ]
+
+
+def lapsed(claims: Iterable[Claim]) -> list[Finding]:
+    """Addresses that were proved, have something registered, and say something else by now."""
+
+    def wrong() -> Iterator[Finding]:
+        for claim in claims:
+            if claim.state is State.LAPSED and claim.resource_id is not None:
+                text = f"{claim.uri} no longer names the door of {claim.tenant}, which registered it."
+                fix = f"`broker resource prove {claim.id}`; or `broker switch throw resource {claim.resource_id}`."
+                yield warn("estate.claims", text, fix)
+
+    return checked("estate.claims", "What tenants registered, their addresses still say.", wrong())
 
 
 def certificates(clients: Sequence[Client], *, trusted: bool, seen: bool) -> list[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from broker.admin import lint
 from broker.admin.model import Change, EstateProblems, Wanted
 from broker.admin.model import Holdings as Held
 from broker.denials.model import Kind, Target
@@ -170,3 +171,16 @@ def test_a_claim_that_was_withdrawn_takes_the_say_with_it(held: Desk) -> None:
     vouched(held)
     assert "not this tenant's" in refused(lambda: act(held, MINE.replace("name: Mine", "name: Ours")))[0]
     assert "mine" in held.broker.estate().resources
+
+
+def test_the_doctor_names_what_is_registered_and_lapsed(held: Desk) -> None:
+    made = vouched(held)
+    act(held, MINE)
+    claims = held.broker.claims
+    assert [finding.level.value for finding in lint.lapsed(claims.every())] == ["ok"]
+    held.broker.world.database.write(
+        lambda tx: tx.connection.exec_driver_sql("UPDATE resource_claim SET state = 'lapsed'")
+    )
+    [finding] = lint.lapsed(claims.every())
+    assert (finding.id, finding.level.value) == ("estate.claims", "warn")
+    assert URI in finding.what and made in finding.fix
