@@ -62,6 +62,7 @@ def refusal(work: Callable[[], object]) -> Reason:
     return caught.value.reason
 
 
+@pytest.mark.requirement("PRMREAD-01")
 def test_a_claim_says_nothing_until_the_address_does(
     lab: Lab, claims: Claims, claim: Claim, outside: Outside
 ) -> None:
@@ -97,6 +98,8 @@ WRONG: dict[str, tuple[Answer, Reason]] = {
 }
 
 
+@pytest.mark.requirement("PRMREAD-02")
+@pytest.mark.requirement("PRMREAD-03")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_the_address_says_otherwise_is_no_proof(name: str) -> None:
     answer, reason = WRONG[name]
