@@ -145,6 +145,17 @@ def test_nothing_of_others_is_removed(held: Desk) -> None:
     assert "is not this tenant's" in refused(lambda: remove(held, "mine", "acme"))[0]
 
 
+def test_what_was_shared_with_others_since_is_not_its_own_to_change(held: Desk) -> None:
+    vouched(held)
+    act(held, MINE)
+    held.put(
+        MINE.replace("tenants: [globex]", "tenants: [acme, globex]").replace("mine-server", "shared-server")
+    )
+    for attempt in (lambda: act(held, MINE), lambda: remove(held, "mine")):
+        assert any("not this tenant's" in problem for problem in refused(attempt))
+    assert set(held.broker.estate().resources["mine"].tenants) == {"acme", "globex"}
+
+
 def test_a_tenant_at_the_root_door_does_not_say_what_is_the_default_there(held: Desk) -> None:
     vouched(held, tenant="acme")
     mine = MINE.replace("tenants: [globex]", "tenants: [acme]").replace("name: Mine", "default: true")
