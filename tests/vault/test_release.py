@@ -155,6 +155,15 @@ def test_a_release_that_cannot_be_recorded_does_not_happen(vault: Setting) -> No
     assert vault.lab.rows("vault_release") == 1
 
 
+def test_many_calls_with_one_token_leave_one_release_and_a_record_of_each(vault: Setting) -> None:
+    vault.connect(vault.signed_in())
+    call = vault.call()
+    assert [vault.released(each).status_code for each in (call, call, call)] == [200] * 3
+    assert vault.lab.rows("vault_release") == 1 and len(vault.lab.facts("token.released")) == 3
+    assert vault.released(vault.call()).status_code == 200  # another grant
+    assert vault.lab.rows("vault_release") == 2
+
+
 def test_a_bound_caller_gets_what_the_provider_made_and_is_told_so(vault: Setting) -> None:
     """The provider knows nothing of our keys: its token is a bearer token whatever the caller proved."""
     vault.connect(vault.signed_in())
