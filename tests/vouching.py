@@ -51,7 +51,10 @@ class Vouchers:
 def redeem(
     lab: Lab, assertion: str, client_id: str | None = "agent", door: str = "", **form: str
 ) -> TestResponse:
-    """At the token endpoint, as a client with this id and the secret of every client here; None is nobody. `named`: an id without a secret."""
+    """At the token endpoint, as a client with this id and the secret of every client here; None is nobody.
+
+    `named` is an id without a secret.
+    """
     named = form.pop("named", None)
     headers = {} if (proof := form.pop("dpop", None)) is None else {"DPoP": proof}
     sent = {"grant_type": JWT_BEARER, "assertion": assertion, **form}

@@ -3,9 +3,11 @@
 What may not be at all is refused when it is applied (`rules`, `references`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from broker.admin.doctor import Finding, Level, checked, fail, listed, warn
+from broker.estate import rules
+from broker.estate.claims.model import Claim, State
 from broker.estate.estate import Estate
 from broker.estate.model import Resource, ResourceKind
 from broker.identity.clients.model import Client
@@ -28,6 +30,7 @@ def estate(found: Estate, clients: Sequence[Client], retire_after: int, now: flo
         *checked("estate.root-door", "The root door serves at most one tenant.", _root_door(found)),
         *checked("estate.defaults", "No door has two default resources.", _defaults(found)),
         *checked("estate.edges", "Every edge begins at a resource with a client.", _edges(found, now)),
+        *checked("estate.vaults", "Every vault can be released whole.", _vaults(found)),
         *_offline(resources),
         *checked("estate.uris", "Resources are reached over https or on loopback.", _uris(resources)),
         *checked("estate.scopes", "Each scope covers one impact class.", _scopes(resources)),
@@ -57,6 +60,19 @@ def credentials(users: Sequence[str], clients: Sequence[str]) -> list[Finding]:
         *checked("users.passwords", "Every user has a way to sign in.", people()),
         *checked("clients.secrets", "Every confidential client has a secret.", secretless()),
     ]
+
+
+def lapsed(claims: Iterable[Claim]) -> list[Finding]:
+    """Addresses that were proved, have something registered, and say something else by now."""
+
+    def wrong() -> Iterator[Finding]:
+        for claim in claims:
+            if claim.state is State.LAPSED and claim.resource_id is not None:
+                text = f"{claim.uri} no longer names the door of {claim.tenant}, which registered it."
+                fix = f"`broker resource prove {claim.id}`; or `broker switch throw resource {claim.resource_id}`."
+                yield warn("estate.claims", text, fix)
+
+    return checked("estate.claims", "What tenants registered, their addresses still say.", wrong())
 
 
 def certificates(clients: Sequence[Client], *, trusted: bool, seen: bool) -> list[Finding]:
@@ -102,9 +118,29 @@ def _edges(found: Estate, now: float) -> Iterator[Finding]:
         elif source.client_id is None:
             text = f"Edge {edge.source}->{edge.target}: {edge.source} has no client, so nobody can exchange."
             yield warn("estate.edges", text, f"Give resource {edge.source} a `client`, or delete the edge.")
+        elif found.resources[edge.target].kind is ResourceKind.VAULT and not edge.release:
+            text = f"Edge {edge.source}->{edge.target} releases nothing: nobody exchanges along it."
+            yield warn("estate.edges", text, f"Write `release: true` on edge {edge.source}->{edge.target}.")
         elif edge.ended(now):
             text = f"Edge {edge.source}->{edge.target} has ended: nobody exchanges along it."
             yield warn("estate.edges", text, f"`broker edge delete {edge.source}->{edge.target}`")
+
+
+def _vaults(found: Estate) -> Iterator[Finding]:
+    """A provider's token cannot be narrowed: what an edge never gives keeps it from being released there."""
+    for edge in found.edges.values():
+        target = found.resources.get(edge.target)
+        if target is None or target.vault is None or not edge.release:
+            continue
+        given = rules.expanded(target, (name for names in edge.scopes.values() for name in names))
+        if beyond := [name for name in rules.defaults(target) if name not in given]:
+            text = (
+                f"Edge {edge.source}->{edge.target} never gives {listed(beyond)}, which people connect with."
+            )
+            hint = (
+                f"Make a resource of its own for what {edge.source} needs, or mark other scopes as default."
+            )
+            yield warn("estate.vaults", text, hint)
 
 
 def _offline(resources: Sequence[Resource]) -> Iterator[Finding]:

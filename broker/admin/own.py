@@ -27,7 +27,6 @@ def check(
 ) -> Iterator[Problem]:
     """Everything in `changes` that is not the tenant's to change. `claims` are its own, by address."""
     alone = not current.tenants[tenant].root_door
-    owned = {claim.resource_id for claim in claims.values() if claim.resource_id is not None}
     for change in changes:
         path = wanted.path(change.key)
         known = current.resources.get(change.id) if change.noun == "resource" else None
@@ -36,7 +35,7 @@ def check(
             if not _own_client(change, wanted, current, tenant):
                 yield Problem(path, f"{change.id} is not the identity of a resource of this tenant")
         elif change.action == "delete" and known is not None:
-            if known.id not in owned:
+            if not rules.owns(tenant, known, claims.get(known.uri)):
                 yield Problem(path, f"{change.id} is not this tenant's")
         elif coming is not None:
             wrong = rules.unfit(tenant, coming, known, claims.get(coming.uri), now, alone=alone)

@@ -72,7 +72,7 @@ FACTS = {
     "connection.refused": "An account was not connected.",
     "connection.unreadable": "The sealed tokens of a connection did not open when they were to be used.",
     "connection.rewrapped": "A connection's data key was sealed under another key-encryption key.",
-    "switch.thrown": "A tenant, user, client, grant, resource, edge or everything was switched off.",
+    "switch.thrown": "A tenant, user, client, grant, resource, edge, issuer or everything was switched off.",
     "switch.lifted": "A switch was lifted.",
     "resource.claimed": "A tenant claimed an address, to register it as a resource.",
     "resource.proved": "An address said that a tenant speaks for it.",

@@ -22,6 +22,7 @@ from broker.cli.output import JSON, output, text
 from broker.cli.safety import unsafe
 from broker.compose import counters
 from broker.estate.changes import Changes
+from broker.estate.claims import claims
 from broker.estate.estate import Estate
 from broker.identity.clients.clients import Clients
 from broker.identity.federation.links import good_links
@@ -227,6 +228,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     found += trusted.findings(settings, world, estate)
     found += lint.estate(estate, known_clients, settings.key_retire_after, world.clock.now())
     found += lint.credentials(nowhere, secretless)
+    found += lint.lapsed(claims.every(database))
     found += lint.certificates(
         known_clients,
         trusted=settings.client_certificate_authorities is not None,

@@ -98,6 +98,7 @@ class IdentityAssertions:
             latest_expiry=grant.expires_at,
             last_used_at=grant.last_used_at,
             auth=account.claims(),
+            parent_jti=str(vouched.claims["jti"]),
             vouched_by=issuer,
             also=("assertion.accepted",),
             targets=(Target(Kind.USER, account.user_id), Target(Kind.GRANT, grant.id)),

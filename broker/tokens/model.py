@@ -69,7 +69,10 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Vouching:
-    """What an ID-JAG says beside its user: for which server of others, for which resource there, for whom, how long."""
+    """What an ID-JAG says beside its user: for which server of others, for which resource there, for whom, how long.
+
+    `tenant`: for whom the user acts, where the door alone does not say it.
+    """
 
     audience: str
     resource: str
@@ -77,6 +80,7 @@ class Vouching:
     scopes: tuple[str, ...]
     lifetime: int
     recipient: str
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,13 @@ def asked(request: TokenRequest) -> OwnWork:
 
 
 def authority(
-    request: TokenRequest, work: OwnWork, entropy: Entropy, vouched_by: str | None = None
+    request: TokenRequest,
+    work: OwnWork,
+    entropy: Entropy,
+    vouched_by: str | None = None,
+    parent_jti: str | None = None,
 ) -> Authority:
-    """`vouched_by`: the issuer whose word alone says that this is the client."""
+    """`vouched_by`: the issuer whose word alone says that this is the client; `parent_jti`: the token that says it."""
     details, scopes = calls.narrowed(request, work.resource, (), work.scopes)
     client_id = request.client.client_id
     return Authority(
@@ -53,6 +57,7 @@ def authority(
         latest_expiry=request.now + work.resource.lifetime,
         user=False,
         targets=(Target(Kind.GRANT, grant_id(client_id, work.tenant)),),
+        parent_jti=parent_jti,
         vouched_by=vouched_by,
     )
 

@@ -154,7 +154,7 @@ class Pipeline:
     def _minted(self, tx: Transaction, authority: Authority, now: float, *, patient: bool) -> Minted:
         if authority.resource.vault is not None:
             later = self._world.clock.now()
-            return release.mint(tx, authority, self._vault, self._world.entropy, later, patient=patient)
+            return release.mint(tx, authority, self._vault, later, patient=patient)
         if authority.vouching is not None:
             return id_jag.mint(tx, authority, authority.vouching, self._keys, self._world.entropy, now)
         return access.mint(tx, authority, self._keys, self._world.entropy, now)

@@ -25,6 +25,7 @@ from broker.vault.upstream import Upstream
 from broker.vault.use import Use
 from broker.vault.visits import Visits
 from broker.vault.watch import Watch
+from broker.vault.whose import Whose
 from keys.sealed import KeyEncryptionKey
 
 
@@ -40,6 +41,7 @@ class Room:
     releases: Releases
     farewells: Farewells
     watch: Watch
+    whose: Whose
 
     def tend(self) -> None:
         """Background duties, once: what is off is taken back, providers are told, data keys are sealed anew."""
@@ -68,6 +70,7 @@ def furnished(
     upstream, sealing, credentials = Upstream(egress, world.clock), Sealing(kek), Credentials(kek)
     farewells = Farewells(world, recorder, upstream, credentials, sealing, estate)
     releases = Releases(world)
+    whose = Whose(kek.derive("vault-whose"))
     ending = Ending(world, recorder, sealing, farewells, releases)
     visits = Visits(
         world,
@@ -85,9 +88,10 @@ def furnished(
         Connections(world, recorder, sealing, ending),
         credentials,
         visits,
-        Use(world, sealing),
+        Use(world, sealing, whose),
         Refreshing(world, recorder, upstream, credentials, sealing, estate),
         releases,
         farewells,
         Watch(world, recorder, releases, ending),
+        whose,
     )

@@ -13,6 +13,7 @@ from broker.vault import store
 from broker.vault.model import Connection, State
 from broker.vault.refused import unreadable
 from broker.vault.sealing import Sealing
+from broker.vault.whose import Whose
 from keys.sealed import SealError
 
 MARGIN = 60.0
@@ -40,8 +41,8 @@ class Stale(Exception):
 
 
 class Use:
-    def __init__(self, world: World, sealing: Sealing) -> None:
-        self._world, self._sealing = world, sealing
+    def __init__(self, world: World, sealing: Sealing, whose: Whose) -> None:
+        self._world, self._sealing, self._whose = world, sealing, whose
 
     def token(
         self,
@@ -61,7 +62,7 @@ class Use:
         now = self._world.clock.now()
         found = store.find(tx, tenant, user_id, resource.id)
         wanted = rules.expanded(resource, scopes)
-        ask = _Ask(issuer, tenant, resource.id, wanted)
+        ask = _Ask(issuer, tenant, resource.id, wanted, self._whose.mark(user_id))
         if found is None or found[0].state is State.DISCONNECTED:
             raise ask.user("connect their account at that system", Reason.CONNECTION_MISSING)
         connection, sealed = found
@@ -105,6 +106,7 @@ class _Ask:
     tenant: str
     resource_id: str
     scopes: tuple[str, ...]
+    mark: str
 
     def user(self, what: str, reason: Reason) -> OAuthError:
         """The user has to do something that nobody else can: the server hands them the address (MCP elicitation)."""
@@ -112,11 +114,11 @@ class _Ask:
             "interaction_required",
             f"The user has to {what}. Send them to interaction_uri.",
             reason,
-            interaction_uri=address(self.issuer, self.tenant, self.resource_id, self.scopes),
+            interaction_uri=address(self.issuer, self.tenant, self.resource_id, self.scopes, self.mark),
         )
 
 
-def address(issuer: str, tenant: str, resource_id: str, scopes: tuple[str, ...]) -> str:
-    """The page on which a person connects an account at a resource, at a door."""
-    asked = urlencode({"tenant": tenant, "scope": scope_rules.render(scopes)})
+def address(issuer: str, tenant: str, resource_id: str, scopes: tuple[str, ...], mark: str) -> str:
+    """The page on which a person connects an account at a resource, at a door. `mark`: see `Whose`."""
+    asked = urlencode({"tenant": tenant, "scope": scope_rules.render(scopes), "for": mark})
     return f"{issuer}/connections/{resource_id}?{asked}"

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from broker.audit.refusals import source_key
 from broker.denials import live
@@ -123,7 +124,7 @@ class Visits:
 
     def _tokens(self, door: Door, aim: Reach, visit: Visit, parameters: Parameters, state: str) -> Tokens:
         """RFC 9207: only for an answer that can be this provider's."""
-        if parameters.get("iss") != aim.issuer and (aim.issuer is not None or parameters.get("iss")):
+        if not _possible(aim, parameters.get("iss")):
             raise NotConnected(Reason.PROVIDER_MISMATCH)
         if (said := parameters.get("error")) is not None:
             plain = said.isascii() and said.isprintable()
@@ -195,6 +196,17 @@ _OFF = {
     Kind.USER: Reason.USER_OFF,
     Kind.RESOURCE: Reason.RESOURCE_OFF,
 }
+
+
+def _possible(aim: Reach, said: str | None) -> bool:
+    """RFC 9207 section 2.4: the issuer that the estate names, exactly; without one, the site where the browser was."""
+    if aim.issuer is not None or said is None:
+        return said == aim.issuer
+    try:
+        here, there = urlsplit(aim.authorization_endpoint), urlsplit(said)
+    except ValueError:
+        return False
+    return (here.scheme, here.netloc) == (there.scheme, there.netloc)
 
 
 def _wanted(aim: Reach, scopes: tuple[str, ...]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _PROBLEMS: dict[Reason, pages.Problem] = {
     Reason.REQUEST_URI_USED: "expired",
     Reason.RESET_UNKNOWN: "reset",
     Reason.RESET_FOREIGN: "reset_foreign",
+    Reason.CONNECTION_FOREIGN: "connection_other",
     Reason.CSRF: "form",
     Reason.CROSS_SITE: "form",
     Reason.PROVIDER_UNKNOWN: "not_found",

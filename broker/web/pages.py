@@ -128,6 +128,7 @@ Problem = Literal[
     "user_code", "provider_down", "provider_refused", "provider_answer", "not_linked", "linked_elsewhere",
     "reset", "reset_foreign",
     "connection_refused", "connection_down", "connection_answer", "connection_foreign", "connection_off",
+    "connection_other",
 ]  # fmt: skip
 BackTo = Literal["sign_in", "connections"]
 

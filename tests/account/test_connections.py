@@ -189,6 +189,7 @@ def test_what_a_server_waits_for_is_ticked_also_behind_the_sign_in(vault: Settin
     assert vault.released(both).json["scope"] == "repo:read repo:write"
 
 
+@pytest.mark.requirement("ELICIT-06")
 def test_the_address_that_a_server_is_told_leads_to_the_page(vault: Setting) -> None:
     told = vault.released().json
     assert told["error"] == "interaction_required"
@@ -198,6 +199,31 @@ def test_the_address_that_a_server_is_told_leads_to_the_page(vault: Setting) -> 
     answer = browser.submit(Page.of(page), do="connect")
     vault.back(browser, vault.forge.visit(leads_to(answer)))
     assert vault.forge.works(vault.released().json["access_token"])
+
+
+@pytest.mark.requirement("ELICIT-07")
+def test_an_address_that_reaches_somebody_else_is_refused_also_behind_the_sign_in(vault: Setting) -> None:
+    """A person who is sent another's link would connect an account that the server never gets to use."""
+    uri = vault.released().json["interaction_uri"].removeprefix(ISSUER)
+    signed_in, later = vault.signed_in("both"), vault.lab.browser()
+    for page in (signed_in.get(uri), later.sign_in(later.get(uri), "both")):
+        assert "This link is for another account" in words(page, 403)
+    assert vault.lab.last("authorization.refused")["reason"] == "connection_foreign"
+    forged = uri[:-1] + ("A" if uri[-1] != "A" else "B")
+    alice = vault.signed_in("alice")
+    assert "This link is for another account" in words(alice.get(forged), 403)
+    assert "Connect Forge" in words(alice.get(uri))
+    assert vault.lab.rows("vault_visit") == 0
+
+
+@pytest.mark.requirement("ELICIT-05")
+def test_an_address_says_nothing_of_the_person_and_is_the_same_each_time(vault: Setting) -> None:
+    first, second = (vault.released().json["interaction_uri"] for _ in range(2))
+    assert first == second
+    for word in ("alice", "octo", "upstream", "token", "Alice"):
+        assert word not in first
+    assert parse_qs(urlsplit(first).query).keys() == {"tenant", "scope", "for"}
+    assert vault.released(vault.call("bob")).json["interaction_uri"] != first
 
 
 def test_a_connection_whose_system_is_gone_can_still_be_ended(vault: Setting) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from broker.admin import lint
 from broker.admin.model import Change, EstateProblems, Wanted
 from broker.admin.model import Holdings as Held
 from broker.denials.model import Kind, Target
@@ -144,6 +145,17 @@ def test_nothing_of_others_is_removed(held: Desk) -> None:
     assert "is not this tenant's" in refused(lambda: remove(held, "mine", "acme"))[0]
 
 
+def test_what_was_shared_with_others_since_is_not_its_own_to_change(held: Desk) -> None:
+    vouched(held)
+    act(held, MINE)
+    held.put(
+        MINE.replace("tenants: [globex]", "tenants: [acme, globex]").replace("mine-server", "shared-server")
+    )
+    for attempt in (lambda: act(held, MINE), lambda: remove(held, "mine")):
+        assert any("not this tenant's" in problem for problem in refused(attempt))
+    assert set(held.broker.estate().resources["mine"].tenants) == {"acme", "globex"}
+
+
 def test_a_tenant_at_the_root_door_does_not_say_what_is_the_default_there(held: Desk) -> None:
     vouched(held, tenant="acme")
     mine = MINE.replace("tenants: [globex]", "tenants: [acme]").replace("name: Mine", "default: true")
@@ -170,3 +182,16 @@ def test_a_claim_that_was_withdrawn_takes_the_say_with_it(held: Desk) -> None:
     vouched(held)
     assert "not this tenant's" in refused(lambda: act(held, MINE.replace("name: Mine", "name: Ours")))[0]
     assert "mine" in held.broker.estate().resources
+
+
+def test_the_doctor_names_what_is_registered_and_lapsed(held: Desk) -> None:
+    made = vouched(held)
+    act(held, MINE)
+    claims = held.broker.claims
+    assert [finding.level.value for finding in lint.lapsed(claims.every())] == ["ok"]
+    held.broker.world.database.write(
+        lambda tx: tx.connection.exec_driver_sql("UPDATE resource_claim SET state = 'lapsed'")
+    )
+    [finding] = lint.lapsed(claims.every())
+    assert (finding.id, finding.level.value) == ("estate.claims", "warn")
+    assert URI in finding.what and made in finding.fix

@@ -1,14 +1,28 @@
 """Trusted issuers, workloads and recipients in the estate file: what may be said, round trips, the command line."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from broker.admin import trusted_doctor
+from broker.admin.doctor import Level
 from broker.admin.export import export
 from broker.admin.model import EstateProblems
+from broker.admin.trusted_doctor import Seen
+from broker.cli.dev import prepare
+from broker.cli.main import main
 from broker.denials.model import Kind
-from broker.identity.federation.trusted.model import Bearer, Place, Recipient, Use, Workload
+from broker.identity.federation.trusted.issuers import Known
+from broker.identity.federation.trusted.keys import IssuerKeys
+from broker.identity.federation.trusted.model import Bearer, Place, Recipient, TrustedIssuer, Use, Workload
+from broker.identity.tenants.doors import Doors
+from broker.identity.tenants.model import Tenant
+from broker.runtime.egress import Egress
 from tests.admin.test_providers import done
+from tests.lab import Clock
 from tests.proofs import Holder
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -131,3 +145,41 @@ def test_an_entry_keeps_its_issuer_and_its_tenant(desk) -> None:
     assert desk.problems(FULL.replace("https://found.example", "https://other.example"))
     moved = FULL.replace("tenants: [globex], trusted_for: [id_jag]", "tenant: globex, trusted_for: [id_jag]")
     assert desk.problems(moved) == ["trusted_issuers[2].tenant: an entry stays where it is: make another one"]
+
+
+def test_doctor_says_what_keeps_an_issuers_word_from_counting() -> None:
+    doors = Doors.of("https://as.example", [Tenant("acme", "Acme")])
+    ours = TrustedIssuer("us", "https://as.example/t/acme", None, ("acme",), (Use.ID_JAG,))
+    idle = TrustedIssuer("idle", "https://idle.example", None, ("acme",), (Use.WORKLOAD,), jwks=KEY)
+    known = Known({"us": ours, "idle": idle}, {}, {})
+    keys = IssuerKeys(Egress(False, Clock()), Clock())
+    fine = trusted_doctor.look(idle, keys)
+    assert fine == Seen(idle)
+    wrong = trusted_doctor.look(replace(idle, algorithms=("RS256",)), keys)
+    assert wrong.trouble == "none of its keys is for one of its algorithms"
+    found = {item.id: item.level for item in trusted_doctor.findings([wrong], known, doors)}
+    assert found == {"issuer.keys": Level.FAIL, "issuer.used": Level.WARN, "issuer.others": Level.FAIL}
+    good = Known({"idle": idle}, {"w": Workload("w", None, "idle", "c", {"sub": ("x",)})}, {})
+    assert {item.level for item in trusted_doctor.findings([fine], good, doors)} == {Level.OK}
+
+
+def test_issuers_are_listed_switched_off_and_deleted_on_the_command_line(tmp_path: Path) -> None:
+    data, estate = tmp_path / "broker", tmp_path / "estate.yaml"
+    estate.write_text(FULL)
+    prepare(data, "127.0.0.1", 8400)
+
+    def run(*command: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, [*command, "--data", str(data)])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    run("apply", str(estate))
+    listed = {item["id"]: item["trusted_for"] for item in json.loads(run("issuer", "list", "-o", "json"))}
+    assert listed == {"corp": ["id_jag", "subject_tokens"], "ci": ["workload"], "found": ["id_jag"]}
+    assert json.loads(run("workload", "get", "main", "-o", "json"))["client_id"] == "deployer"
+    assert json.loads(run("recipient", "list", "-o", "json"))[0]["issuer"] == "https://auth.partner.example"
+    run("switch", "throw", "issuer", "corp", "--why", "test")
+    run("switch", "throw", "issuer", "never", "--why", "test", code=3)
+    run("issuer", "delete", "ci", code=1)  # a workload names it
+    run("workload", "delete", "main")
+    run("issuer", "delete", "ci")

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from broker.audit.record import jti_hash
 from tests.lab import ACME, GLOBEX, INITECH, ISSUER, NOTES, TICKETS, Lab, Page, claims
 from tests.proofs import ABSENT, Holder
 from tests.vouching import AGENT_SECRET, ID_JAG, IDP, Vouchers, redeem
@@ -35,7 +36,7 @@ def corp(lab: Lab) -> Vouchers:
 
 @pytest.mark.requirement("EXT-EMA-01", "EXT-EMA-08")
 def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp: Vouchers) -> None:
-    answer = redeem(corp.lab, corp.id_jag(aud_tenant="acme", preferred_username="Zoe"))
+    answer = redeem(corp.lab, corp.id_jag(preferred_username="Zoe", jti="one-of-the-companys"))
     assert answer.status_code == 200, answer.text
     said = claims(answer.json["access_token"])
     assert (said["sub"], said["aud"], said["client_id"], said["tenant"]) == ("zoe", TICKETS, "agent", "acme")
@@ -43,6 +44,7 @@ def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp
     record = corp.lab.last("token.issued")
     assert (record["change"], record["grant_id"]) == ({"vouched_by": "corp"}, said["grant_id"])
     assert corp.lab.last("assertion.accepted")["txn"] == said["txn"]
+    assert record["parent_jti_hash"] == jti_hash("one-of-the-companys")
 
 
 @pytest.mark.requirement("EXT-EMA-04")
@@ -361,3 +363,26 @@ def test_an_assertion_is_written_down_nowhere(
     kept = corp.lab.dump() + caplog.text.encode() + "".join(capsys.readouterr()).encode()
     for token in (good, bad):
         assert all(part.encode() not in kept for part in token.split(".")[1:])
+
+
+def test_whatever_a_trusted_issuer_writes_into_a_claim_is_an_answer_and_never_a_fault(corp: Vouchers) -> None:
+    names = ("sub", "jti", "client_id", "resource", "scope", "tenant", "aud_tenant", "cnf", "acr", "amr")
+    more = ("auth_time", "authorization_details", "preferred_username", "name", "email", "nbf", "act", "exp")
+    values = (7, -1, 1e300, True, None, [], [[]], {}, {"jkt": 7}, "a\x00b", "ü", "x" * 3000, "", "\ud800")
+    for name in (*names, *more):
+        for value in values:
+            answer = redeem(corp.lab, corp.id_jag(**{"sub": f"u-{name}", name: value}))
+            assert answer.status_code in (200, 400), (name, value, answer.text)
+    for assertion in (
+        "",
+        "a",
+        "a.b",
+        "a.b.c",
+        "ü.ü.ü",
+        "\x00",
+        "." * 20000,
+        "e30.e30.",
+        "bnVsbA.bnVsbA.bnVsbA",
+    ):
+        for client_id in ("agent", None):
+            assert 400 <= redeem(corp.lab, assertion, client_id).status_code < 500, assertion

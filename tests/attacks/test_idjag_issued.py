@@ -42,17 +42,18 @@ def signed_in(
     client_id: str = "agent",
     user: str = "alice",
     scope: str = "openid tickets:read offline_access",
+    door: str = "",
     **changes: str,
 ) -> dict[str, str]:
     """Access, refresh and id_token of a whole sign-in."""
-    code = lab.code(client_id, user, scope=scope, **changes)
+    code = lab.code(client_id, user, scope=scope, door=door, **changes)
     form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": CALLBACK,
         "code_verifier": "v" * 43,
     }
-    answer = lab.post("/token", {**form, "client_id": client_id, "client_secret": AGENT_SECRET})
+    answer = lab.post(f"{door}/token", {**form, "client_id": client_id, "client_secret": AGENT_SECRET})
     assert answer.status_code == 200, answer.text
     return answer.json
 
@@ -69,9 +70,9 @@ def ask(lab: Lab, token: str, kind: str = ID_TOKEN, client_id: str = "agent", **
         "client_secret": AGENT_SECRET,
         **changes,
     }
-    proof = form.pop("dpop", None)
+    proof, door = form.pop("dpop", None), form.pop("door", "")
     sent = {name: value for name, value in form.items() if value is not None}
-    return lab.post("/token", sent, {"DPoP": proof} if proof else {})
+    return lab.post(f"{door}/token", sent, {"DPoP": proof} if proof else {})
 
 
 @pytest.mark.attack("EXCH-27")
@@ -103,6 +104,14 @@ def test_an_id_token_or_refresh_token_becomes_an_assertion_for_one_server(home: 
         record = home.last("id_jag.issued")
         assert (record["subject"], record["client"], record["txn"]) == ("alice", "agent", said["txn"])
         assert record["change"] == {"recipient": "partner", "at": PLACE}
+
+
+def test_a_tenants_door_says_by_its_issuer_for_whom_the_user_acts(home: Lab) -> None:
+    held = signed_in(home, door="/t/acme")
+    said = claims(ask(home, held["id_token"], door="/t/acme").json["access_token"])
+    assert (said["iss"], said["sub"], "tenant" in said) == (ACME, "alice", False)
+    home.refused(ask(home, held["id_token"]), 400, "invalid_request", "subject_token_invalid")
+    home.refused(ask(home, held["refresh_token"], REFRESH), 400, "invalid_request", "refresh_unknown")
 
 
 @pytest.mark.requirement("EXT-EMA-14")

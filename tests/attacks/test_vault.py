@@ -139,6 +139,19 @@ def test_more_scope_than_was_asked_for_is_recorded_and_serves_nobody(vault: Sett
     assert vault.released().json["scope"] == "repo:read"
 
 
+@pytest.mark.attack("VAULT-03")
+@pytest.mark.parametrize("iss", ["https://evil.example", "https://forge.example:1/x", "https://[::1"])
+def test_an_issuer_of_another_site_is_refused_also_where_the_estate_names_none(
+    vault: Setting, iss: str
+) -> None:
+    browser = vault.signed_in()
+    assert vault.back(browser, vault.forge.visit(vault.begin(browser), iss=iss)).status_code == 400
+    assert vault.lab.last("connection.refused")["reason"] == "provider_mismatch"
+    vault.forge.says_issuer = True
+    vault.back(browser, vault.forge.visit(vault.begin(browser)))
+    assert len(vault.lab.broker.vault.connections.every()) == 1
+
+
 ESTATE = """
 resources:
   - id: other

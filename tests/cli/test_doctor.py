@@ -17,7 +17,7 @@ from broker.admin.doctor import FileFacts, Finding, Level
 from broker.cli.doctor import doctor, examine
 from broker.cli.local import Place, settings_for
 from broker.estate.estate import Estate
-from broker.estate.model import Edge, Impact, Resource, ResourceKind, Scope, Tool
+from broker.estate.model import Edge, Impact, Registration, Resource, ResourceKind, Scope, Tool
 from broker.identity.clients.model import Client, Registered, Subject
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Tenant
@@ -159,6 +159,19 @@ def test_what_is_likely_a_mistake_in_the_estate_is_found(
 def test_an_edge_that_has_ended_is_warned_of() -> None:
     assert linted(edge=replace(EDGE, expires_at=1001.0)) == {}
     assert linted(edge=replace(EDGE, expires_at=1000.0)) == {"estate.edges": Level.WARN}
+
+
+def test_a_vault_that_an_edge_cannot_release_is_warned_of() -> None:
+    scopes = (Scope("crm:read", "Read"), Scope("crm:write", "Write"))
+    registration = Registration("github", "broker")
+    whole = replace(CRM, kind=ResourceKind.VAULT, client_id=None, scopes=scopes[:1], vault=registration)
+    released = replace(EDGE, release=True)
+    assert linted(resources=(TICKETS, whole), edge=released) == {}
+    assert linted(resources=(TICKETS, whole)) == {"estate.edges": Level.WARN}
+    wider = replace(whole, scopes=scopes)
+    assert linted(resources=(TICKETS, wider), edge=released) == {"estate.vaults": Level.WARN}
+    chosen = replace(wider, scopes=(replace(scopes[0], default=True), scopes[1]))
+    assert linted(resources=(TICKETS, chosen), edge=released) == {}
 
 
 def test_two_defaults_are_ambiguous_only_at_a_door_that_has_both() -> None:

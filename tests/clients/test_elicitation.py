@@ -79,14 +79,17 @@ def disconnects(browser: ScriptedBrowser, url: str) -> None:
     assert "is disconnected" in re.sub(r"<[^>]*>", "", answer.text)
 
 
+@pytest.mark.requirement("ELICIT-09")
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_tool_sends_its_user_to_connect_an_account_and_then_works(
     server: str, browser: ScriptedBrowser, vault: Pair, mode: str
 ) -> None:
     shown: list[str] = []
+    heard: list[object] = []
 
     async def person(_: object, asked: object) -> ElicitResult:
         shown.append(asked.url)
+        heard.append(asked)
         await asyncio.to_thread(connects, browser, asked.url, vault.forge)
         return ElicitResult(action="accept")
 
@@ -102,15 +105,17 @@ def test_a_tool_sends_its_user_to_connect_an_account_and_then_works(
                 result = await client.call_tool("who_am_i")
             except MCPError as error:
                 assert mode == "legacy" and error.code == -32042
+                heard.append(error.data)
                 [asked] = error.data["elicitations"]
                 shown.append(asked["url"])
                 await asyncio.to_thread(connects, browser, asked["url"], vault.forge)
                 result = await client.call_tool("who_am_i")
             assert not result.is_error, result
+            heard.append(result)
             return str(result.structured_content["result"])
 
     assert asyncio.run(call()) == "octo"
     [url] = shown
     assert url.startswith(f"{vault.broker.door('acme')}/connections/forge?")
-    assert "upstream-" not in url
+    assert len(heard) == 2 and vault.forge.grants and "upstream-" not in str(heard)
     disconnects(browser, url)

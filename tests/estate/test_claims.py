@@ -9,6 +9,7 @@ import pytest
 from broker.estate.claims import rules
 from broker.estate.claims.claims import Claims, Refused
 from broker.estate.claims.model import Claim, State
+from broker.guard.guard import Guard
 from broker.protocol.errors import Reason
 from broker.protocol.origin import Origin
 from broker.runtime.egress import Answer, EgressFailed, EgressRefused
@@ -61,6 +62,7 @@ def refusal(work: Callable[[], object]) -> Reason:
     return caught.value.reason
 
 
+@pytest.mark.requirement("PRMREAD-01")
 def test_a_claim_says_nothing_until_the_address_does(
     lab: Lab, claims: Claims, claim: Claim, outside: Outside
 ) -> None:
@@ -96,12 +98,21 @@ WRONG: dict[str, tuple[Answer, Reason]] = {
 }
 
 
+@pytest.mark.requirement("PRMREAD-02")
+@pytest.mark.requirement("PRMREAD-03")
 @pytest.mark.parametrize("name", WRONG)
 def test_what_the_address_says_otherwise_is_no_proof(name: str) -> None:
     answer, reason = WRONG[name]
     assert rules.heard(URI, ACME, answer.status, answer.headers, answer.body) is reason
     good = answered(document(URI, ISSUER, ACME))
     assert rules.heard(URI, ACME, good.status, good.headers, good.body) is None
+
+
+def test_what_a_guard_publishes_of_itself_is_proof_for_the_doors_that_it_trusts() -> None:
+    for doors, reason in ((ACME, None), (ISSUER, Reason.PROOF_WITHOUT_DOOR)):
+        published = Guard(resource=URI, issuers={doors: ["acme"]}, tools={"read": ["r"]}).metadata
+        assert published.url == PROOF == rules.proof_url(URI)
+        assert rules.heard(URI, ACME, 200, {"content-type": "application/json"}, published.body) is reason
 
 
 def test_a_refusal_is_recorded_and_the_claim_may_be_proved_later(

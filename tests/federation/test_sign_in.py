@@ -290,6 +290,17 @@ def test_a_servers_provider_signs_in_for_the_tenants_that_accept_it(fed: Setting
     assert consents(own.sign_in(fed.page(own, **globex), "both")), "signed in here, it is allowed"
 
 
+def test_a_remembered_tenant_counts_only_where_it_accepts_how_the_person_signed_in(fed: Setting) -> None:
+    fed.apply(fed.provider())
+    fed.link(fed.lab.browser(), "both")
+    wishes, here = {"resource": FILES, "scope": "files:read"}, fed.lab.browser()
+    here.allow(here.sign_in(fed.page(here, **wishes), "both"), tenant="globex")
+    page = fed.sign_in(fed.lab.browser(), wishes=wishes)
+    assert consents(page) and b"Acme" in page.data and b"Globex" not in page.data
+    assert "code" in landed(fed.page(here, **wishes)), "signed in here, the choice stands"
+    assert fed.lab.last("code.issued")["tenant"] == "globex"
+
+
 def test_a_provider_that_is_taken_away_takes_its_sessions_along(fed: Setting) -> None:
     fed.apply(fed.provider())
     browser = fed.lab.browser()

@@ -6,7 +6,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from broker.identity.federation import id_token
+from broker.identity.federation import signed
 from tests.federation.scripted import CLIENT
 from tests.federation.steps import Setting, address
 from tests.federation.test_sign_in import CREATES, consents, refused
@@ -201,7 +201,7 @@ def test_an_unknown_provider_and_one_of_another_door_are_not_there(corp: Setting
 )
 def test_a_key_that_says_whose_it_is_signs_for_nobody_else(key_issuer: object, good: bool) -> None:
     entry = {} if key_issuer is None else {"issuer": key_issuer}
-    assert id_token._signs_for(entry, "https://login.example/one/v2.0") is good
+    assert signed._signs_for(entry, "https://login.example/one/v2.0") is good
 
 
 def test_the_token_request_is_made_by_the_client_that_was_registered(corp: Setting) -> None:

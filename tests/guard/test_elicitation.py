@@ -15,6 +15,7 @@ def refused(url: str | None = PAGE) -> ExchangeRefused:
     return ExchangeRefused("interaction_required", "connect it", url)
 
 
+@pytest.mark.requirement("ELICIT-03")
 def test_the_error_names_one_page_to_open_and_nothing_of_the_user() -> None:
     interaction = Interaction.of(refused(), "Connect GitHub.")
     assert interaction is not None
@@ -27,6 +28,7 @@ def test_the_error_names_one_page_to_open_and_nothing_of_the_user() -> None:
     assert again != interaction.error()["data"]["elicitations"][0]["elicitationId"]
 
 
+@pytest.mark.requirement("ELICIT-02")
 def test_the_result_asks_for_the_same_as_input() -> None:
     interaction = Interaction.of(refused())
     assert interaction is not None and json.loads(json.dumps(interaction.result())) == {
@@ -48,6 +50,7 @@ def test_a_page_over_https_or_on_this_machine_can_be_opened(url: str) -> None:
     assert Interaction.of(refused(url)) is not None
 
 
+@pytest.mark.requirement("ELICIT-08")
 @pytest.mark.parametrize(
     "url",
     [
@@ -69,6 +72,7 @@ def test_anything_else_is_handed_to_nobody(url: str | None) -> None:
     assert Interaction.of(refused(url)) is None
 
 
+@pytest.mark.requirement("ELICIT-01")
 @pytest.mark.parametrize(
     ("capabilities", "offers"),
     [
@@ -139,6 +143,7 @@ def test_a_client_of_today_asks_its_user_and_calls_again() -> None:
     assert not result.is_error and result.structured_content == {"result": ["issue about x"]}
 
 
+@pytest.mark.requirement("ELICIT-04")
 @pytest.mark.parametrize("answer", ["decline", "cancel"])
 def test_a_user_who_says_no_is_not_asked_again(answer: str) -> None:
     result, asked = Desk().call("2026-07-28", answer)
@@ -156,6 +161,8 @@ def test_a_client_of_the_revision_before_gets_the_error() -> None:
     assert (asked.url, asked.message, bool(asked.elicitation_id)) == (PAGE, "Connect GitHub.", True)
 
 
+@pytest.mark.requirement("ELICIT-01")
+@pytest.mark.requirement("ELICIT-04")
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 def test_a_client_that_opens_no_pages_is_told_in_words(mode: str) -> None:
     result, asked = Desk().call(mode, None)

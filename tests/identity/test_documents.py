@@ -331,6 +331,8 @@ def test_grant_types_that_are_not_offered_are_left_out() -> None:
     )
     assert described(grant_types=None).grant_types == ("authorization_code",)
     assert described(grant_types=[device, "client_credentials"]).grant_types == ()
+    bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert described(grant_types=[bearer]).grant_types == (bearer,)
 
 
 def test_a_client_that_wants_no_code_is_refused() -> None:

@@ -231,3 +231,27 @@ def test_a_file_without_a_whole_key_is_refused_with_its_name(tmp_path: Path, con
         read_key_file(path)
     path.write_bytes(SECRET)
     assert read_key_file(path) == KeyEncryptionKey(SECRET)
+
+
+def test_a_key_opens_what_the_one_before_it_sealed_and_seals_for_itself() -> None:
+    old, new = KeyEncryptionKey(bytes(range(32))), KeyEncryptionKey(bytes(range(1, 33)))
+    both = new.after(old)
+    assert both.open(old.seal(b"secret", {"a": "b"}), {"a": "b"}) == b"secret"
+    assert new.open(both.seal(b"secret", {"a": "b"}), {"a": "b"}) == b"secret"
+    assert (both.id, both.derive("x")) == (new.id, new.derive("x")) and old.id != new.id
+    assert repr(both) == "KeyEncryptionKey(***)"
+    for opened in (new, both):
+        with pytest.raises(SealError):
+            opened.open(old.seal(b"secret", {"a": "b"}), {"a": "other"})
+
+
+def test_a_data_key_is_wrapped_for_one_context_and_wrapped_anew_without_what_it_sealed() -> None:
+    old, new = KeyEncryptionKey(bytes(range(32))), KeyEncryptionKey(bytes(range(1, 33)))
+    key, wrapped = old.wrap({"row": "1"})
+    other, _ = old.wrap({"row": "1"})
+    sealed = key.seal(b"secret", {})
+    assert old.unwrap(wrapped, {"row": "1"}).open(sealed, {}) == b"secret" and other.id != key.id
+    assert new.unwrap(new.rewrap(key, {"row": "1"}), {"row": "1"}).open(sealed, {}) == b"secret"
+    for wrong, context in ((new, {"row": "1"}), (old, {"row": "2"})):
+        with pytest.raises(SealError):
+            wrong.unwrap(wrapped, context)

@@ -157,6 +157,11 @@ def test_releases_are_found_while_their_token_is_good_and_ended_once(database: D
     assert database.read(lambda tx: releases.still_good(tx, NOW, "", 9)) == [first, endless]
     assert database.read(lambda tx: releases.still_good(tx, NOW, first.id, 9)) == [endless]
     assert database.read(lambda tx: releases.still_good(tx, NOW, "", 1)) == [first]
+    anew = replace(endless, txn="later", released_at=NOW + 1, targets=first.targets)
+    database.write(lambda tx: releases.end(tx, endless.id, NOW, withdrawn=False))
+    race(MANY, lambda _: database.write(lambda tx: releases.add(tx, anew)))
+    assert database.read(lambda tx: releases.of(tx, "con-b", 9)) == [anew]
+    database.write(lambda tx: releases.add(tx, endless))
     results = race(MANY, lambda _: database.write(lambda tx: releases.end(tx, first.id, NOW, withdrawn=True)))
     assert results.count(True) == 1 and results.count(False) == MANY - 1
     assert database.read(lambda tx: releases.of(tx, "con-a", 9)) == [

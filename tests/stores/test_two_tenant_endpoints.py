@@ -688,7 +688,7 @@ WALKS = (
         Side.passkey,
         _own_page("/account/sign-in/passkeys/VALUE", "passkey VALUE", do="remove"),
     ),
-    Walk("/connections", "GET", "system", Side.system, _look("/connections?open=VALUE~~")),
+    Walk("/connections", "GET", "system", Side.system, _look("/connections?open=VALUE~~~")),
     Walk("/connections/<resource_id>", "GET", "system", Side.system, _look("/connections/VALUE")),
     Walk(
         "/connections/<resource_id>",

@@ -57,7 +57,12 @@ def test_without_a_connection_the_user_is_sent_to_the_page_that_makes_one(vault:
     vault.lab.refused(answer, 400, "interaction_required", "connection_missing")
     url = urlsplit(answer.json["interaction_uri"])
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{ISSUER}/connections/forge"
-    assert parse_qs(url.query) == {"tenant": ["acme"], "scope": ["repo:read"]}
+    asked = parse_qs(url.query)
+    assert asked == {
+        "tenant": ["acme"],
+        "scope": ["repo:read"],
+        "for": [vault.lab.broker.vault.whose.mark("alice")],
+    }
     assert vault.forge.asked == []
     vault.connect(vault.signed_in())
     assert vault.released().status_code == 200
@@ -148,6 +153,15 @@ def test_a_release_that_cannot_be_recorded_does_not_happen(vault: Setting) -> No
     assert vault.lab.rows("vault_release") == 0
     assert vault.released(call).status_code == 200
     assert vault.lab.rows("vault_release") == 1
+
+
+def test_many_calls_with_one_token_leave_one_release_and_a_record_of_each(vault: Setting) -> None:
+    vault.connect(vault.signed_in())
+    call = vault.call()
+    assert [vault.released(each).status_code for each in (call, call, call)] == [200] * 3
+    assert vault.lab.rows("vault_release") == 1 and len(vault.lab.facts("token.released")) == 3
+    assert vault.released(vault.call()).status_code == 200  # another grant
+    assert vault.lab.rows("vault_release") == 2
 
 
 def test_a_bound_caller_gets_what_the_provider_made_and_is_told_so(vault: Setting) -> None:

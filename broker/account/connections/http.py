@@ -13,7 +13,7 @@ from broker.account.views import Sending
 from broker.authorization.login.way import Way
 from broker.estate import rules
 from broker.identity.tenants.model import Door
-from broker.protocol.errors import OAuthError
+from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.clock import Clock
 from broker.vault.room import Room as Vault
 from broker.web import errors, form, respond
@@ -44,6 +44,9 @@ def blueprint(behind: Connecting) -> Blueprint:
 
     @face.signed_in(way=Wish.way)
     def connection(visit: Visit, resource_id: str) -> Response:
+        mark = visit.form.get("for")
+        if mark is not None and not vault.whose.is_for(mark, visit.visitor.user.id):
+            raise for_another()
         places = found(visit, resource_id, visit.form.get("tenant"))
         if not places:
             return gone()
@@ -132,6 +135,16 @@ def blueprint(behind: Connecting) -> Blueprint:
     everywhere(routes, "/connections/<resource_id>", change, "POST")
     everywhere(routes, "/connections/<resource_id>/callback", callback, "GET")
     return routes
+
+
+def for_another() -> OAuthError:
+    """The person whom a server works for is somebody else: what they connect here would be of no use to it."""
+    return OAuthError(
+        "access_denied",
+        "This page waits for another account.",
+        Reason.CONNECTION_FOREIGN,
+        redirectable=False,
+    )
 
 
 def refused(door: Door, error: OAuthError) -> Response:

@@ -12,7 +12,7 @@ from broker.identity.tenants.doors import Doors
 from broker.protocol import resource as resource_uri
 from broker.protocol.errors import Reason
 from broker.protocol.origin import Origin
-from broker.runtime.database import Transaction
+from broker.runtime.database import Database, Transaction
 from broker.runtime.egress import Egress, EgressFailed, EgressRefused
 from broker.runtime.world import World
 
@@ -57,7 +57,7 @@ class Claims:
         return self._world.database.write(unit, tenant)
 
     def every(self, wall: str | None = None) -> list[Claim]:
-        return self._world.database.read(store.every, wall)
+        return every(self._world.database, wall)
 
     def get(self, claim_id: str, wall: str | None = None) -> Claim | None:
         return self._world.database.read(lambda tx: store.get(tx, claim_id), wall)
@@ -181,3 +181,8 @@ class Claims:
             change={"claim": claim.id, "uri": claim.uri, **(change or {})},
         )
         self._recorder.record(tx, fact, origin)
+
+
+def every(database: Database, wall: str | None = None) -> list[Claim]:
+    """All claims behind a wall, for whoever has a database and no rooms."""
+    return database.read(store.every, wall)

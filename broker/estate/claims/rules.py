@@ -54,6 +54,11 @@ def stands(claim: Claim | None, now: float) -> bool:
     return proved or claim.state is State.VOUCHED
 
 
+def owns(tenant: str, resource: Resource, claim: Claim | None) -> bool:
+    """Whether a resource is this tenant's alone: registered under its claim, and serving nobody else since."""
+    return claim is not None and claim.resource_id == resource.id and resource.tenants == (tenant,)
+
+
 def unfit(
     tenant: str, resource: Resource, known: Resource | None, claim: Claim | None, now: float, *, alone: bool
 ) -> str | None:
@@ -63,10 +68,8 @@ def unfit(
     """
     if claim is None or not stands(claim, now):
         return f"{resource.uri} is not proved: claim it, let it name your door, and prove it"
-    if known is not None and known.id != claim.resource_id:
+    if known is not None and not owns(tenant, known, claim):
         return f"there is a resource {resource.id} already, and it is not this tenant's"
-    if known is None and claim.resource_id is not None:
-        return f"{resource.uri} is registered as {claim.resource_id}"
     if resource.tenants != (tenant,):
         return f"a tenant registers for itself: tenants must be [{tenant}]"
     if resource.default and not alone:

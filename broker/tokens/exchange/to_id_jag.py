@@ -4,7 +4,7 @@ A client that holds an id_token or a refresh token of ours may carry it to an au
 administrator registered that server, its resources, and this client for them. Nothing of it is good here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.authorization.grants import Grants
 from broker.authorization.hints import Hints
@@ -111,7 +111,9 @@ class ToIdJag:
             auth=consented.auth_claims(grant),
             issued_token_type=ID_JAG_TOKEN_TYPE,
             fact="id_jag.issued",
-            vouching=verified.vouching,
+            vouching=replace(
+                verified.vouching, tenant=None if request.door.tenant is not None else grant.tenant
+            ),
         )
 
     def _recipient(self, request: TokenRequest) -> tuple[Recipient, Bearer]:

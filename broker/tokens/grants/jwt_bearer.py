@@ -18,6 +18,7 @@ from broker.tokens.own_work import OwnWork
 class _Workload:
     work: OwnWork
     vouched_by: str
+    jti: str | None
 
 
 class JwtBearer:
@@ -38,7 +39,7 @@ class JwtBearer:
         if isinstance(verified, Asserted):
             return self._assertions.redeem(tx, request, verified)
         assert isinstance(verified, _Workload)
-        return own_work.authority(request, verified.work, self._entropy, verified.vouched_by)
+        return own_work.authority(request, verified.work, self._entropy, verified.vouched_by, verified.jti)
 
     def _workload(self, request: TokenRequest, assertion: str) -> _Workload:
         """What authenticated the client is the grant too; its `jti` is spent with the request."""
@@ -51,4 +52,4 @@ class JwtBearer:
         work = own_work.asked(request)
         if client_id != request.client.client_id or work.tenant not in vouched.tenants:
             raise invalid_grant(NotTrusted(Reason.WORKLOAD_UNKNOWN, f"issuer {vouched.entry.id}"))
-        return _Workload(work, vouched.entry.id)
+        return _Workload(work, vouched.entry.id, vouched.text("jti"))

@@ -11,7 +11,7 @@ from broker.tokens.model import Authority, Minted, Vouching
 def mint(
     tx: Transaction, authority: Authority, vouching: Vouching, keys: DoorKeys, entropy: Entropy, now: float
 ) -> Minted:
-    """Sign who the user is and what one client may ask for there; the tenant goes with it, as part of who they are."""
+    """Sign who the user is and what one client may ask for there."""
     issued_at = int(now)
     expires_at = int(min(authority.latest_expiry, now + vouching.lifetime))
     jti = entropy.identifier("jag", now)
@@ -20,7 +20,6 @@ def mint(
         "sub": authority.subject,
         "aud": vouching.audience,
         "client_id": vouching.known_as,
-        "tenant": authority.tenant,
         "resource": vouching.resource,
         "scope": scope_rules.render(vouching.scopes),
         "iat": issued_at,
@@ -29,6 +28,8 @@ def mint(
         "txn": authority.txn,
         **authority.auth,
     }
+    if vouching.tenant is not None:
+        claims["tenant"] = vouching.tenant
     if authority.confirmation is not None:
         claims["cnf"] = authority.confirmation.claim()
     token = keys.sign(tx, authority.issuer, DEFAULT_ALGORITHM, TYP_ID_JAG, claims)

@@ -1,4 +1,4 @@
-"""Releases: added with the record of the mint, ended once, forgotten when their token has ended."""
+"""Releases: kept with the record of the mint, ended once, forgotten when their token has ended."""
 
 import json
 from typing import Any
@@ -14,11 +14,12 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
-    insert,
     or_,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as insert_on_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 
 from broker.denials.model import Kind, Target
 from broker.runtime.database import Transaction, metadata, wall
@@ -46,7 +47,21 @@ release_table = Table(
 )
 
 _r = release_table.c
-_ADD = insert(release_table)
+_ANEW = ("client_id", "grant_id", "txn", "targets", "released_at", "expires_at", "ended_at", "withdrawn")
+"""One row for each token in the hands of one server for one cause: what it was last released for counts."""
+_SQLITE, _POSTGRESQL = insert_on_sqlite(release_table), insert_on_postgresql(release_table)
+_ADD = {
+    "sqlite": _SQLITE.on_conflict_do_update(
+        index_elements=[_r.id],
+        set_={name: _SQLITE.excluded[name] for name in _ANEW},
+        where=_r.tenant == _SQLITE.excluded.tenant,
+    ),
+    "postgresql": _POSTGRESQL.on_conflict_do_update(
+        index_elements=[_r.id],
+        set_={name: _POSTGRESQL.excluded[name] for name in _ANEW},
+        where=_r.tenant == _POSTGRESQL.excluded.tenant,
+    ),
+}
 _OPEN = (
     select(release_table)
     .where(
@@ -61,7 +76,7 @@ _OPEN = (
 _OF = (
     select(release_table)
     .where(wall(release_table), _r.connection_id == bindparam("whose"))
-    .order_by(_r.id.desc())
+    .order_by(_r.released_at.desc(), _r.id)
     .limit(bindparam("most", type_=Integer))
 )
 _END = (
@@ -86,10 +101,11 @@ _SWEEP = delete(release_table).where(
 
 
 def add(tx: Transaction, release: Release) -> None:
+    """In the place of an earlier one with the same id."""
     tx.require(release.tenant)
     values = {name: getattr(release, name) for name in Release.__slots__ if name != "targets"}
     targets = json.dumps([[target.kind.value, target.id] for target in release.targets])
-    tx.execute(_ADD, **values, targets=targets)
+    tx.execute(_ADD[tx.connection.dialect.name], **values, targets=targets)
 
 
 def still_good(tx: Transaction, now: float, after: str, most: int) -> list[Release]:

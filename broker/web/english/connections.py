@@ -83,6 +83,11 @@ TEXTS: Final[Mapping[str, str]] = {
     "and only once. Nothing was connected, for you or for anybody else.",
     "problem.connection_foreign.fix": "If you began it, sign in and begin again on the page of your connections. "
     "If somebody sent you the link, close this page.",
+    "problem.connection_other.title": "This link is for another account",
+    "problem.connection_other.what": "A server waits for an account of somebody else, and you are signed in as "
+    "yourself. Nothing was changed.",
+    "problem.connection_other.fix": "If the other account is yours too, sign out first and open the link again. "
+    "If somebody sent you the link, close this page.",
     "problem.connection_off.title": "This system cannot be connected",
     "problem.connection_off.what": "It is not offered to you here, or it is switched off at the moment.",
     "problem.connection_off.fix": "If you need it, ask your administrator.",

@@ -11,6 +11,7 @@ from broker.identity.clients.model import Client, Registered
 from broker.protocol import details, jwk, redirect_uri, strict_json
 from broker.protocol.names import (
     AUTHORIZATION_CODE,
+    JWT_BEARER,
     NONE,
     PRIVATE_KEY_JWT,
     REFRESH_TOKEN,
@@ -21,7 +22,7 @@ from broker.runtime.fetcher import Unusable
 
 METHODS = (NONE, PRIVATE_KEY_JWT)
 LONGEST_NAME = 200
-_GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN)
+_GRANT_TYPES = (AUTHORIZATION_CODE, REFRESH_TOKEN, JWT_BEARER)
 _CONTENT_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
 _SECRETS = ("client_secret", "client_secret_expires_at")
 _PRIVATE = ("d", "k")  # one of them is in every private and every symmetric key (RFC 7518 section 6)
