@@ -192,6 +192,7 @@ class Apply:
                 if rooms.clients.ever(tx, held.id):  # one namespace, and no id is given twice
                     raise Conflict
                 rooms.people.put(tx, held)
+                rooms.vault.connections.end_outside(tx, held.id, held.tenants())
                 if held.id in hashes:
                     rooms.set_password(tx, held.id, hashes[held.id])
                 return None

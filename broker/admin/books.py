@@ -9,7 +9,7 @@ from typing import Protocol
 from broker.audit.whole import Evidence
 from broker.denials.model import Kind, Target
 
-MINTS = frozenset({"token.issued", "exchange.granted"})
+MINTS = frozenset({"token.issued", "exchange.granted", "id_jag.issued"})
 _GIVEN = {"code.consumed": "code.issued", "device.redeemed": "device.approved"}
 
 

@@ -87,6 +87,12 @@ class Connections:
                 if found is not None:
                     self._ending.end(tx, *found, why, None)
 
+    def end_outside(self, tx: Transaction, user_id: str, tenants: tuple[str, ...]) -> None:
+        """Within `tx`: those of a user in tenants of which they are no member any more."""
+        gone = {one.tenant for one in store.every(tx, user_id)} - set(tenants)
+        for tenant in sorted(gone):
+            self.end_all(tx, "no member any more", user_id=user_id, tenant=tenant)
+
     def rewrap(self) -> int:
         """Seal data keys under the key-encryption key of now; how many were under another. No token is opened."""
         after, done = "", 0

@@ -172,3 +172,24 @@ def test_a_workload_that_is_taken_out_of_the_estate_is_nobody_at_once(platform: 
     gone = {("workload", "prod")}
     apply_of(lab.broker).apply(Wanted(Holdings({})), origin_of(lab.broker), removal=lambda _, __: gone)
     lab.refused(redeem(lab, token_of(platform), None), 400, "invalid_grant", "workload_unknown")
+
+
+def test_a_token_that_could_be_two_clients_is_none(platform: Vouchers) -> None:
+    lab = platform.lab
+    lab.apply(
+        "clients: [{client_id: twin, type: confidential, tenant: acme, token_endpoint_auth_method: workload_jwt,"
+        f' grant_types: ["{JWT_BEARER}"]}}]\n'
+        f"workloads: [{{id: twin, issuer: td1, client_id: twin, claims: {{sub: '{SUBJECT}'}}}}]"
+    )
+    for named in (None, "deployer", "twin"):
+        answer = redeem(lab, token_of(platform), None, **({} if named is None else {"named": named}))
+        lab.refused(answer, 400, "invalid_grant", "workload_unknown")
+    alone = redeem(lab, token_of(platform, repository="acme/other"), None, resource=TICKETS)
+    assert claims(alone.json["access_token"])["client_id"] == "twin"
+
+
+def test_a_platform_counts_at_the_doors_of_its_tenants(platform: Vouchers) -> None:
+    lab = platform.lab
+    answer = redeem(lab, token_of(platform, aud=f"{ISSUER}/t/globex"), None, "/t/globex")
+    lab.refused(answer, 400, "invalid_grant", "issuer_untrusted")
+    assert redeem(lab, token_of(platform, aud=ACME), None, "/t/acme").status_code == 200

