@@ -1,13 +1,15 @@
 """RFC 6749 section 3, RFC 9700 section 2.6: what may be said of a system that is not ours; pure."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from broker.admin.estate_file import ResourceEntry
 from broker.admin.model import Problem
 from broker.admin.vault_entry import VaultEntry
 from broker.estate.model import Resource, ResourceKind
 from broker.protocol.names import CLIENT_SECRET_BASIC, CLIENT_SECRET_POST, NONE
-from broker.vault.reach import PROVIDERS, usable
+from broker.vault.model import Provider
+from broker.vault.reach import PROVIDERS, of, usable
 
 _METHODS = (CLIENT_SECRET_BASIC, CLIENT_SECRET_POST, NONE)
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint", "account_endpoint")
@@ -18,6 +20,7 @@ _OURS = frozenset(
     }
 )
 _LONGEST = 500
+_THEIRS = "what people connected belongs to it: make another resource"
 
 
 def check(path: str, resource: ResourceEntry) -> Iterator[Problem]:
@@ -34,11 +37,8 @@ def check(path: str, resource: ResourceEntry) -> Iterator[Problem]:
         yield Problem(f"{path}.vault", "say what this server is there: client_id, and client_secret_file")
     else:
         yield from _registration(f"{path}.vault", resource.vault)
-        for member in ("authorization_endpoint", "token_endpoint"):
-            if row is not None and getattr(row, member) is None and getattr(resource.vault, member) is None:
-                yield Problem(
-                    f"{path}.vault.{member}", f"provider {row.name} does not know it: write it down"
-                )
+        if row is not None:
+            yield from _server(f"{path}.vault", resource.vault, row)
     if resource.client is not None:
         yield Problem(f"{path}.client", "a system that is not ours has no identity here")
     if resource.default:
@@ -58,10 +58,42 @@ def stays(path: str, resource: Resource, before: Resource | None) -> Iterator[Pr
             f"{path}.kind", "a vault stays one, and nothing else becomes one: make another resource"
         )
         return
-    for member in ("provider", "client_id", "token_endpoint", "issuer"):
-        if getattr(resource.vault, member) != getattr(before.vault, member):
-            at = "provider" if member == "provider" else f"vault.{member}"
-            yield Problem(f"{path}.{at}", "what people connected belongs to it: make another resource")
+    if resource.vault.provider != before.vault.provider:
+        yield Problem(f"{path}.provider", _THEIRS)
+    now, then = of(resource), of(before)
+    if now is None or then is None:
+        return
+    for member in ("client_id", "token_endpoint", "issuer"):
+        if getattr(now, member) != getattr(then, member):
+            yield Problem(f"{path}.vault.{member}", _THEIRS)
+    for member in ("revocation_endpoint", "account_endpoint"):
+        url, known = getattr(now, member), getattr(then, member)
+        if known is not None and url not in (None, known):
+            yield Problem(f"{path}.vault.{member}", _THEIRS)
+        if known is None and url is not None and not _beside(url, now.token_endpoint):
+            yield Problem(
+                f"{path}.vault.{member}", "it has to be where token_endpoint is, or a new resource's"
+            )
+
+
+def _server(path: str, entry: VaultEntry, row: Provider) -> Iterator[Problem]:
+    """Both addresses are of one server: the row's, or another that is written down."""
+    pair = ("authorization_endpoint", "token_endpoint")
+    said = {member: getattr(entry, member) for member in pair}
+    own = any(url not in (None, getattr(row, member)) for member, url in said.items())
+    for member in pair:
+        if said[member] is not None:
+            continue
+        if getattr(row, member) is None:
+            yield Problem(f"{path}.{member}", f"provider {row.name} does not know it: write it down")
+        elif own:
+            yield Problem(f"{path}.{member}", "the server is not the provider's own: write it down too")
+
+
+def _beside(url: str, token_endpoint: str) -> bool:
+    """At the server that is shown tokens and secret anyway."""
+    one, other = urlsplit(url), urlsplit(token_endpoint)
+    return (one.scheme, one.netloc) == (other.scheme, other.netloc)
 
 
 def _registration(path: str, entry: VaultEntry) -> Iterator[Problem]:

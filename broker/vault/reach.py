@@ -15,7 +15,10 @@ LONGEST_URL = 2048
 
 
 def of(resource: Resource | None) -> Reach | None:
-    """None for a resource that is not of kind `vault`, or whose provider this release does not know."""
+    """None for a resource that is not of kind `vault`, or whose provider this release does not know.
+
+    Where the file names a token endpoint of its own, tokens and secret are not the row's: no other address of it is used.
+    """
     if resource is None or resource.vault is None:
         return None
     said, row = resource.vault, PROVIDERS.get(resource.vault.provider)
@@ -23,6 +26,7 @@ def of(resource: Resource | None) -> Reach | None:
     token = said.token_endpoint or (row.token_endpoint if row else None)
     if row is None or authorization is None or token is None:
         return None
+    theirs = row if token == row.token_endpoint else None
     return Reach(
         resource,
         row,
@@ -30,8 +34,8 @@ def of(resource: Resource | None) -> Reach | None:
         said.method or row.method,
         authorization,
         token,
-        said.revocation_endpoint or row.revocation_endpoint,
-        said.account_endpoint or row.account_endpoint,
+        said.revocation_endpoint or (theirs.revocation_endpoint if theirs else None),
+        said.account_endpoint or (theirs.account_endpoint if theirs else None),
         said.issuer,
         row.pkce if said.pkce is None else said.pkce,
         said.scope_separator or row.scope_separator,

@@ -20,6 +20,14 @@ MARGIN = 60.0
 """Seconds before its end at which an access token is refreshed."""
 _LEAST = 1.0
 _USED_EVERY = 60.0
+_CAN_MORE = (
+    "The connected account's token can do more than this one may, and cannot be narrowed. "
+    "Ask for all of it, or let the user connect the account for less."
+)
+_GAVE_MORE = (
+    "That system gave more than was asked for, which cannot be narrowed. Let the user connect the account again; "
+    "what it always gives has to be in the scopes of its resource and of the edge."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,11 @@ class Use:
         has = rules.expanded(resource, connection.scopes)
         if any(name not in has for name in wanted):
             raise ask.user("allow more at that system", Reason.CONNECTION_NARROW)
-        if beyond := [name for name in connection.scopes if name not in wanted]:
+        if beyond := [name for name in connection.holds if name not in wanted]:
+            more = any(name in connection.wider for name in beyond)
             raise OAuthError(
                 "invalid_scope",
-                "The connected account's token can do more than this one may, and cannot be narrowed.",
+                _GAVE_MORE if more else _CAN_MORE,
                 Reason.CONNECTION_WIDE,
                 detail=" ".join(beyond)[:300],
             )

@@ -1,5 +1,6 @@
 """Systems that are not ours in the estate file: what may be said, round trips, secrets, and what goes with them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 
 from broker.admin.export import export
 from broker.estate.model import Registration, ResourceKind
-from broker.vault import store  # a connection to hang on what is removed, without a provider
+from broker.vault import reach, store  # a connection to hang on what is removed, without a provider
 from broker.vault.model import Tokens
 from broker.vault.sealing import Sealing
 from tests.lab import KEK
@@ -128,6 +129,13 @@ STAYS = [
     ("client_id: Ov23li", "client_id: other", "resources[1].vault.client_id: what people connected"),
     ("forge.example/t", "evil.example/t", "resources[2].vault.token_endpoint: what people connected"),
     ("issuer: https://forge.example", "issuer: https://evil.example", "resources[2].vault.issuer: what"),
+    ("forge.example/r", "evil.example/r", "resources[2].vault.revocation_endpoint: what people connected"),
+    ("forge.example/me", "evil.example/me", "resources[2].vault.account_endpoint: what people connected"),
+    (
+        "vault: {client_id: Ov23li,",
+        'vault: {client_id: Ov23li, revocation_endpoint: "https://evil.example",',
+        "resources[1].vault.revocation_endpoint: what people connected",
+    ),
 ]
 
 
@@ -138,7 +146,37 @@ def test_what_people_connected_is_never_shown_to_another_provider(
     desk.put(ESTATE)
     found = desk.problems(ESTATE.replace(written, instead, 1))
     assert any(said in problem for problem in found), found
-    assert desk.put(ESTATE.replace("forge.example/me", "forge.example/you")) != []
+    assert desk.put(ESTATE.replace("forge.example/a", "forge.example/b")) != []
+
+
+def test_an_address_that_is_shown_tokens_is_taken_away_or_added_beside_the_token_endpoint(desk) -> None:
+    desk.put(ESTATE)
+    without = re.sub(r" +(revocation|account)_endpoint: .*\n", "", ESTATE)
+    assert desk.put(without) != []
+    found = desk.problems(ESTATE.replace("forge.example/r", "evil.example/r"))
+    assert any("resources[2].vault.revocation_endpoint: it has to be where" in one for one in found), found
+    assert desk.put(ESTATE.replace("forge.example/r", "forge.example/gone")) != []
+
+
+def test_what_the_row_says_anyway_may_be_written_down_or_left_out(desk) -> None:
+    desk.put(ESTATE)
+    named = 'vault: {client_id: Ov23li, account_endpoint: "https://api.github.com/user",'
+    assert desk.put(ESTATE.replace("vault: {client_id: Ov23li,", named)) != []
+    assert desk.put(ESTATE) != []
+
+
+OWN = """vault: {client_id: Ov23li, token_endpoint: "https://ghe.example/login/oauth/access_token","""
+
+
+def test_a_server_of_ones_own_is_written_down_whole_and_asks_nothing_of_the_providers(desk) -> None:
+    """GitHub Enterprise: neither its tokens nor the secret there are any business of github.com."""
+    own = ESTATE.replace("vault: {client_id: Ov23li,", OWN)
+    assert any("resources[1].vault.authorization_endpoint: the server" in one for one in desk.problems(own))
+    there = OWN + ' authorization_endpoint: "https://ghe.example/login/oauth/authorize",'
+    desk.put(ESTATE.replace("vault: {client_id: Ov23li,", there))
+    aim = reach.of(desk.apply.holdings().resources["github"])
+    assert aim is not None and aim.provider.name == "github"
+    assert (aim.revocation_endpoint, aim.account_endpoint) == (None, None)
 
 
 REMOVED: dict[str, Callable[[str], str]] = {

@@ -323,6 +323,11 @@ def test_accounts_elsewhere(page: Page, look: Look, vault: Vault, callback: Call
     page.get_by_role("button", name="Allow there").click()
     expect(page.get_by_role("status")).to_be_visible()
     look("connected")
+    vault.forge.wider = ""
+    page.goto(f"{vault.broker.issuer}/connections/forge")
+    to_forge.click()
+    page.get_by_role("button", name="Allow there").click()
+    expect(page.get_by_role("status")).to_be_visible()
     vault.forge.forget()
     assert vault.released(call).json()["error"] == "interaction_required"
     page.goto(f"{vault.broker.issuer}/connections")

@@ -40,7 +40,6 @@ def mint(tx: Transaction, authority: Authority, vault: Vault, now: float, *, pat
             "connection": connection.id,
             "version": connection.version,
             "account": connection.account.id,
-            **({"wider": list(connection.wider)} if connection.wider else {}),
         },
     )
 

@@ -49,8 +49,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "connection.choose.error.what": "Tick at least one line.",
     "connection.held": "given",
     "connection.new": "new",
-    "connection.wider": "{system} gave more than was asked for: {scopes}. A server that gets access could use that "
-    "too. You can change it at {system}.",
+    "connection.wider": "{system} gave more than was asked for: {scopes}. A server could use that too, so none is "
+    "given access. Change it at {system} and connect it again; if that does not help, tell whoever runs this server.",
     "connection.submit": "Go to {host}",
     "connection.leaving.page": "On the way",
     "connection.leaving": "On the way to {system}",
