@@ -19,6 +19,7 @@ from broker.tokens.grants.refresh_token import RefreshToken
 from broker.tokens.grants.token_exchange import TokenExchange
 from broker.tokens.identity_assertion import IdentityAssertions
 from broker.tokens.model import GrantType
+from broker.tokens.standing import Standings
 from broker.tokens.verified import OwnTokens
 
 
@@ -32,9 +33,10 @@ def grant_types(
     families: Families,
     sessions: Sessions,
     trusted: TrustedRoom,
+    standings: Standings,
 ) -> tuple[GrantType, ...]:
     entropy = world.entropy
-    exchanges = along_edges(world, own, trusted, client_keys, grants, people, sessions)
+    exchanges = along_edges(world, own, trusted, client_keys, standings)
     exchanges[ID_JAG_TOKEN_TYPE] = ToIdJag(
         entropy, hints, grants, people, families, sessions, trusted.issuers
     )

@@ -19,7 +19,8 @@ from broker.protocol.errors import OAuthError, Reason, too_many
 from broker.protocol.names import TYP_INTROSPECTION
 from broker.protocol.origin import Origin
 from broker.runtime.world import World
-from broker.tokens import live, signed_answer, strangers
+from broker.tokens import live, signed_answer, standing, strangers
+from broker.tokens.standing import Standings
 from broker.tokens.verified import OwnTokens
 
 INACTIVE: dict[str, object] = {"active": False}
@@ -34,12 +35,13 @@ class Introspection:
         estate: Callable[[], Estate],
         authenticator: Authenticator,
         tokens: OwnTokens,
+        standings: Standings,
         keys: DoorKeys,
         inactive_per_minute: int,
     ) -> None:
         self._world, self._refusals, self._estate = world, refusals, estate
-        self._authenticator, self._tokens, self._keys = authenticator, tokens, keys
-        self._limit = inactive_per_minute
+        self._authenticator, self._tokens, self._standings = authenticator, tokens, standings
+        self._keys, self._limit = keys, inactive_per_minute
 
     def introspect(self, door: Door, attempt: Attempt, origin: Origin) -> dict[str, object]:
         """The members of the answer: the claims for a live token of the caller's, else only `active: false`."""
@@ -87,8 +89,10 @@ class Introspection:
             *live.of_edges(verified, estate),
             *([Target(Kind.RESOURCE, resource.id)] if resource else []),
         ]
-        off = self._world.database.read(lambda tx: denials.first_off(tx, targets, now), verified.tenant)
-        if off is not None:
+        found = self._world.database.read(
+            lambda tx: self._standings.of(tx, verified, targets, now), verified.tenant
+        )
+        if found.off is not None or standing.over(verified, found) is not None:
             return client, INACTIVE
         bound = confirmation.of(verified.claims)
         kind = bound.token_type if bound else "Bearer"

@@ -19,6 +19,7 @@ from broker.tokens.families import Families
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
 from broker.tokens.revoke import Revocation
+from broker.tokens.standing import Standings
 from broker.tokens.userinfo.tell import UserInfo
 from broker.tokens.verified import OwnTokens
 from broker.vault.room import Room as Vault
@@ -71,6 +72,7 @@ def furnished(
         knobs.refresh_rotation_confidential,
     )
     own_tokens = OwnTokens(world, keys, estate)
+    standings = Standings(grants, people, sessions)
     pipeline = Pipeline(
         world,
         recorder,
@@ -83,7 +85,9 @@ def furnished(
         keys,
         by.possession,
         vault,
-        grant_types(world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted),
+        grant_types(
+            world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted, standings
+        ),
     )
     nonces = by.nonces if knobs.dpop_nonces else None
     return Room(
@@ -95,9 +99,10 @@ def furnished(
             estate,
             by.authenticator,
             own_tokens,
+            standings,
             keys,
             knobs.inactive_introspections_per_minute,
         ),
         Revocation(world, recorder, refusals, by.authenticator, own_tokens, grants, families),
-        UserInfo(world, recorder, refusals, estate, own_tokens, grants, people, nonces),
+        UserInfo(world, recorder, refusals, estate, own_tokens, standings, people, nonces),
     )

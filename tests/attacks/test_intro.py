@@ -266,6 +266,46 @@ def test_a_token_of_somebody_who_was_deleted_is_inactive(lab: Lab, gone: str) ->
     assert lab.active(other)
 
 
+def signed_out(lab: Lab, user: str) -> None:
+    for seen in lab.broker.sessions.of(user):
+        assert lab.broker.sessions.end_by_id(seen.session.id)
+
+
+def taken_out(lab: Lab, user: str) -> None:
+    lab.apply(f"users: [{{id: {user}, tenants: []}}]")
+
+
+@pytest.mark.attack("INTRO-08")
+@pytest.mark.parametrize("stop", [signed_out, taken_out])
+def test_a_token_is_inactive_as_soon_as_the_sign_in_or_membership_behind_it_ended(
+    lab: Lab, stop: Callable[[Lab, str], None]
+) -> None:
+    token, replica = lab.tokens("no-refresh")["access_token"], lab.replica()
+    through = lab.exchange(token).json["access_token"]
+    others = lab.tokens("no-refresh", "bob")["access_token"]
+    assert replica.active(token) and replica.active(through, "crm-server")
+    stop(lab, "alice")
+    for one in (lab, replica):
+        assert_inactive(one, token)
+        assert_inactive(one, through, "crm-server")
+        assert one.active(others)
+    replica.broker.close()
+
+
+@pytest.mark.attack("INTRO-08")
+def test_what_may_stay_connected_is_active_after_its_user_signed_out(lab: Lab) -> None:
+    """As its refresh token goes on working, and as exchange decides: docs/decisions/0013."""
+    token = lab.tokens()["access_token"]
+    through = lab.exchange(token).json["access_token"]
+    signed_out(lab, "alice")
+    assert lab.active(token) and lab.active(through, "crm-server")
+
+
+@pytest.mark.attack("INTRO-08")
+def test_a_client_s_own_work_needs_nobody_s_sign_in(lab: Lab) -> None:
+    assert lab.active(lab.client_credentials(resource=TICKETS).json["access_token"])
+
+
 @pytest.mark.attack("INTRO-08")
 def test_a_caller_that_was_stopped_learns_nothing(lab: Lab) -> None:
     token = lab.tokens()["access_token"]

@@ -28,10 +28,11 @@ from broker.protocol.parameters import Parameters
 from broker.runtime.once import Spend
 from broker.tokens import exchange
 from broker.tokens.exchange import acted_for, caller, chain, foreign, target
-from broker.tokens.exchange.model import ActorToken, Standing, Subject, bad_actor
+from broker.tokens.exchange.model import ActorToken, Subject, bad_actor
 from broker.tokens.exchange.refusals import REFUSALS
 from broker.tokens.grants import token_exchange
 from broker.tokens.model import TokenRequest
+from broker.tokens.standing import Standing, own_work
 from tests.lab import ISSUER, START
 
 NAMES = st.sampled_from([f"s{i}" for i in range(6)])
@@ -156,7 +157,7 @@ def test_a_clients_own_work_and_a_foreign_subject_need_no_consent_to_stand_and_g
     own = Subject(replace(subject().token, subject="first"))
     through = Subject(replace(subject(actors=("b", "a")).token, subject="a"))
     stranger = Subject(replace(subject().token, subject=f"{IDP}#alice"))
-    assert (own.own_work, through.own_work, stranger.own_work) == (True, True, False)
+    assert tuple(own_work(one.token) for one in (own, through, stranger)) == (True, True, False)
     for one in (own, through, stranger):
         acted_for.require_standing(one, Standing())
         ask = {"named": False, "ask_at": "https://x/"}
@@ -437,7 +438,7 @@ def test_the_list_of_refusals_is_closed_and_knows_every_error() -> None:
     files = [file for file in folder.glob("*.py") if file.name not in ("refusals.py", "to_id_jag.py")]
     # Given by the verifier of foreign tokens and turned into those of an exchange.
     turned = {"ASSERTION_EXPIRED", "ASSERTION_FOREIGN", "WORKLOAD_UNKNOWN"}
-    # Given by what every exchange goes through: the form, what is off, the user's membership, the issuer's keys.
+    # Given by what every exchange goes through: the form, what is off, what the token came from, the issuer's keys.
     elsewhere = {
         "PARAMETER_MISSING",
         "RESOURCE_OFF",
@@ -447,6 +448,8 @@ def test_the_list_of_refusals_is_closed_and_knows_every_error() -> None:
         "USER_UNKNOWN",
         "NOT_A_MEMBER",
         "GRANT_OFF",
+        "GRANT_EXPIRED",
+        "SESSION_OVER",
         "TOKEN_OFF",
         "ISSUER_OFF",
         "ISSUER_UNAVAILABLE",

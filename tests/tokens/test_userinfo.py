@@ -76,6 +76,10 @@ ENDS: dict[str, tuple[Callable[[Lab, openid.Login], object], str]] = {
     "userinfo off": (lambda lab, _: lab.switch("resource", "/userinfo"), "resource_off"),
     "everything off": (lambda lab, _: lab.switch("everything", "*"), "everything_off"),
     "no member": (
+        lambda lab, _: lab.apply("users: [{id: alice, tenants: []}]"),
+        "not_a_member",
+    ),
+    "nobody": (
         lambda lab, _: lab.change(lambda tx: lab.broker.people.remove(tx, "alice")),
         "user_off",
     ),
@@ -89,6 +93,17 @@ def test_what_ended_tells_nothing_more(lab: Lab, end: str) -> None:
     assert openid.userinfo(lab, token).status_code == 200
     ENDS[end][0](lab, got)
     refused(lab, openid.userinfo(lab, token), 401, "invalid_token", ENDS[end][1])
+
+
+def test_a_sign_in_that_ended_ends_the_telling_unless_the_client_may_stay_connected(lab: Lab) -> None:
+    openid.add(lab, "brief-rp", grant_types=("authorization_code",))
+    brief = openid.login(lab, "brief-rp").tokens["access_token"]
+    lasting = openid.login(lab).tokens["access_token"]
+    assert openid.userinfo(lab, brief).status_code == openid.userinfo(lab, lasting).status_code == 200
+    for session, _ in lab.broker.sessions.open():
+        assert lab.broker.sessions.end_by_id(session.id)
+    refused(lab, openid.userinfo(lab, brief), 401, "invalid_token", "session_over")
+    assert openid.userinfo(lab, lasting).status_code == 200
 
 
 def test_the_token_is_sent_once_and_never_in_the_address(lab: Lab) -> None:

@@ -10,7 +10,8 @@ from broker.protocol import scope as scope_rules
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.parameters import Parameters
 from broker.tokens import live
-from broker.tokens.exchange.model import Standing, Subject, bad_subject
+from broker.tokens.exchange.model import Subject, bad_subject
+from broker.tokens.standing import Standing, over
 
 
 def require_tenant(subject: Subject, target: Resource) -> None:
@@ -63,12 +64,9 @@ def require_standing(subject: Subject, standing: Standing) -> None:
     """The subject is still there, and nothing that its token came from has ended; OAuthError."""
     if standing.off is not None:
         raise _off(standing)
-    if standing.gone is not None:
-        raise bad_subject(standing.gone)
-    if standing.grant is None and not subject.foreign and not subject.own_work:
-        raise bad_subject(Reason.GRANT_EXPIRED)
-    if standing.signed_out and not (standing.grant is not None and standing.grant.offline):
-        raise bad_subject(Reason.SESSION_OVER)
+    reason = over(subject.token, standing)
+    if reason is not None:
+        raise bad_subject(reason)
 
 
 def consented(

@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 
 from broker.audit.record import jti_hash
-from broker.authorization.grants import Grants
-from broker.authorization.model import Grant
 from broker.denials import live as denials
 from broker.denials.model import Kind, Target, edge_id
 from broker.estate.model import Edge, Resource
-from broker.identity.sessions.sessions import Sessions
-from broker.identity.users.people import People
-from broker.protocol.errors import OAuthError, Reason, concerning
+from broker.protocol.errors import Reason, concerning
 from broker.protocol.names import ACCESS_TOKEN_TYPE
 from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
@@ -18,9 +14,10 @@ from broker.runtime.once import spend
 from broker.tokens import calls, consented, live
 from broker.tokens.exchange import acted_for, caller, chain, target
 from broker.tokens.exchange.actor_token import ActorTokens
-from broker.tokens.exchange.model import ActorToken, Standing, Subject, bad_actor, bad_subject
+from broker.tokens.exchange.model import ActorToken, Subject, bad_actor, bad_subject
 from broker.tokens.exchange.subject_token import SubjectTokens
 from broker.tokens.model import Actor, Authority, TokenRequest
+from broker.tokens.standing import Standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +37,10 @@ class AlongEdges:
         entropy: Entropy,
         subjects: SubjectTokens,
         actors: ActorTokens,
-        grants: Grants,
-        people: People,
-        sessions: Sessions,
+        standings: Standings,
     ) -> None:
         self._entropy, self._subjects, self._actors = entropy, subjects, actors
-        self._grants, self._people, self._sessions = grants, people, sessions
+        self._standings = standings
 
     def verify(self, request: TokenRequest) -> _Verified:
         source = caller.resource_of(request)
@@ -76,7 +71,8 @@ class AlongEdges:
     def _authority(self, tx: Transaction, request: TokenRequest, verified: _Verified) -> Authority:
         subject, edge, token = verified.subject, verified.edge, verified.subject.token
         inside = tx.inside(token.tenant)
-        standing = self._standing(inside, subject, request.now)
+        # Read again at the mint: what was true when the request came may have ended since.
+        standing = self._standings.of(inside, token, subject.live, request.now)
         acted_for.require_standing(subject, standing)
         if verified.actor_token is not None:
             _spend(inside, verified.actor_token, request.now)
@@ -121,27 +117,6 @@ class AlongEdges:
             fact="exchange.granted",
             evidence=_evidence(verified),
         )
-
-    def _standing(self, inside: Transaction, subject: Subject, now: float) -> Standing:
-        """Read again at the mint: what was true when the request came may have ended since."""
-        off = denials.first_off(inside, subject.live, now)
-        if off is not None:
-            return Standing(off)
-        grant = self._grants.within(inside, subject.token.grant_id or "")
-        if grant is None:
-            return Standing()
-        asks = grant.sid is not None and not grant.offline
-        signed_out = asks and self._sessions.signed_out(inside, grant.sid or "")
-        return Standing(None, grant, self._gone(inside, grant, now), signed_out)
-
-    def _gone(self, inside: Transaction, grant: Grant, now: float) -> Reason | None:
-        if grant.expires_at <= now:
-            return Reason.GRANT_EXPIRED
-        try:
-            consented.require_member(inside, self._people, grant)
-        except OAuthError as error:
-            return error.reason
-        return None
 
 
 def _spend(inside: Transaction, actor_token: ActorToken, now: float) -> None:

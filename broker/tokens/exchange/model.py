@@ -1,12 +1,10 @@
-"""The nouns of an exchange: whom a token speaks of, what is true of them now, and what proves who acts."""
+"""The nouns of an exchange: whom a token speaks of, and what proves who acts."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.authorization.model import Grant
 from broker.denials.model import Target
 from broker.guard.verifier import VerifiedToken
-from broker.identity.federation.trusted.rules import SEPARATOR
 from broker.protocol.errors import About, OAuthError, Reason
 from broker.runtime.database import Transaction
 from broker.runtime.once import Spend
@@ -44,31 +42,6 @@ class Subject:
     def about(self) -> About:
         token = self.token
         return About(token.tenant, token.subject, token.jti, token.txn, token.grant_id)
-
-    @property
-    def foreign(self) -> bool:
-        """Nobody of this server, so that nobody can be asked: `ISSUER#NAME`."""
-        return SEPARATOR in self.token.subject
-
-    @property
-    def own_work(self) -> bool:
-        """Of a client that works for itself, through whatever servers: there is no user, and no consent."""
-        first = self.token.actors[-1].client_id if self.token.actors else self.token.client_id
-        return not self.foreign and self.token.subject == first
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is true of a subject inside the transaction that would mint.
-
-    `off` is the first thing it depends on that is off, `grant` the consent behind it, `gone` why its user may not act
-    there any more, `signed_out` whether the sign-in that it came from has ended.
-    """
-
-    off: Target | None = None
-    grant: Grant | None = None
-    gone: Reason | None = None
-    signed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
 """How the exchange of access tokens is built, by the types of token that it gives."""
 
-from broker.authorization.grants import Grants
 from broker.identity.clients.keys import ClientKeys
 from broker.identity.federation.trusted.room import TrustedRoom
-from broker.identity.sessions.sessions import Sessions
-from broker.identity.users.people import People
 from broker.protocol.names import TOKEN_TYPES
 from broker.runtime.world import World
 from broker.tokens.exchange.actor_token import ActorTokens
 from broker.tokens.exchange.along_edges import AlongEdges
 from broker.tokens.exchange.model import Exchange
 from broker.tokens.exchange.subject_token import SubjectTokens
+from broker.tokens.standing import Standings
 from broker.tokens.verified import OwnTokens
 
 
@@ -19,17 +17,13 @@ def along_edges(
     own: OwnTokens,
     trusted: TrustedRoom,
     client_keys: ClientKeys,
-    grants: Grants,
-    people: People,
-    sessions: Sessions,
+    standings: Standings,
 ) -> dict[str, Exchange]:
     """An access token is a JWT here, whichever of the two is asked for."""
     exchange = AlongEdges(
         world.entropy,
         SubjectTokens(own, trusted.trusted),
         ActorTokens(own, client_keys, trusted.workloads),
-        grants,
-        people,
-        sessions,
+        standings,
     )
     return dict.fromkeys(TOKEN_TYPES, exchange)

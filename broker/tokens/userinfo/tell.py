@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
-from broker.authorization.grants import Grants
 from broker.denials.model import Kind, Target
 from broker.estate.estate import Estate
 from broker.guard.possession import Possession, PossessionRefused, Sent
@@ -21,7 +20,8 @@ from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.once import Spend, spend
 from broker.runtime.world import World
-from broker.tokens import consented, live, who
+from broker.tokens import live, who
+from broker.tokens.standing import Standings, over
 from broker.tokens.verified import OwnTokens
 
 _REMEMBERED = 600.0
@@ -53,12 +53,12 @@ class UserInfo:
         refusals: Refusals,
         estate: Callable[[], Estate],
         tokens: OwnTokens,
-        grants: Grants,
+        standings: Standings,
         people: People,
         nonces: Nonces | None,
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
-        self._estate, self._tokens, self._grants, self._people = estate, tokens, grants, people
+        self._estate, self._tokens, self._standings, self._people = estate, tokens, standings, people
         self._nonces = nonces
 
     def tell(self, door: Door, token: str, sent: Sent, origin: Origin) -> Told:
@@ -127,14 +127,17 @@ class UserInfo:
 
         def unit(tx: Transaction) -> dict[str, object]:
             here = self._estate().userinfo_at(door)
-            try:
-                live.require(tx, [*live.of_token(token), Target(Kind.RESOURCE, here.id)], now)
-                grant = self._grants.within(tx, token.grant_id or "")
-                if grant is None:
-                    raise _invalid("The access token is not valid here.", Reason.GRANT_OFF)
-                consented.require_member(tx, self._people, grant)
-            except OAuthError as error:
-                raise _invalid("The access token was revoked.", error.reason, error.detail) from None
+            targets = [*live.of_token(token), Target(Kind.RESOURCE, here.id)]
+            standing = self._standings.of(tx, token, targets, now)
+            if standing.off is not None:
+                error = live.refused(standing.off)
+                raise _invalid("The access token was revoked.", error.reason, error.detail)
+            reason = over(token, standing)
+            if reason is not None:
+                raise _invalid("The access token was revoked.", reason)
+            grant = standing.grant
+            if grant is None:  # the token is nobody's
+                raise _invalid("The access token is not valid here.", Reason.SUBJECT_IS_NO_USER)
             user = self._people.within(tx, grant.user_id)
             assert user is not None  # as a member
             if first:
