@@ -1,11 +1,20 @@
 """What is listed on the pages of an account."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.authorization.model import Details, Grant
+from broker.denials.model import edge_ends
 from broker.estate.model import Resource
 from broker.identity.clients.model import Client
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A downstream system by its id, the resources that reach it, and the scopes with which any of them does."""
+
+    id: str
+    sources: tuple[str, ...]
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,19 @@ class App:
         return tuple(found)
 
     @property
-    def downstream(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, dict[str, None]] = {}
+    def downstream(self) -> tuple[System, ...]:
+        """What is reached, each system once."""
+        found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
         for grant in self.grants:
-            for target, scopes in grant.downstream.items():
-                found.setdefault(target, {}).update(dict.fromkeys(scopes))
-        return {target: tuple(scopes) for target, scopes in found.items()}
+            for along, scopes in grant.downstream.items():
+                source, target = edge_ends(along)
+                sources, reached = found.setdefault(target, ({}, {}))
+                sources[source] = None
+                reached.update(dict.fromkeys(scopes))
+        return tuple(
+            System(target, tuple(sorted(sources)), tuple(scopes))
+            for target, (sources, scopes) in sorted(found.items())
+        )
 
     @property
     def since(self) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from broker.account import agent
-from broker.account.model import App
+from broker.account.model import App, System
 from broker.authorization.views import call_lines
 from broker.estate.estate import Estate
 from broker.identity.clients.documents.rules import client_host
@@ -75,7 +75,7 @@ def app(around: Around, found: App, estate: Estate, form: Sending) -> str:
             client_id=found.newest.client_id,
             resource_uri=found.resource.uri if found.resource else "",
             scopes=_scopes(found, around["lang"]),
-            downstream=tuple(_system(estate, *reached) for reached in found.downstream.items()),
+            downstream=tuple(_system(estate, found, system) for system in found.downstream),
             times=len({grant.consent_id for grant in found.grants}),
             stays_until=found.stays_until,
             ended=found.ended,
@@ -182,9 +182,14 @@ def _scopes(app: App, lang: str) -> tuple[ScopeLine, ...]:
     return who + tuple(ScopeLine(name, described.get(name) or name, "other") for name in rest)
 
 
-def _system(estate: Estate, resource_id: str, scopes: Sequence[str]) -> DownstreamLine:
-    resource = estate.resources.get(resource_id)
+def _system(estate: Estate, app: App, system: System) -> DownstreamLine:
+    known = estate.resources
+    by: tuple[str, ...] = ()
+    if system.sources != (app.newest.resource_id,):
+        by = tuple(known[source].name if source in known else source for source in system.sources)
+    resource = known.get(system.id)
     if resource is None:
-        return DownstreamLine(resource_id, "", tuple(scopes))
+        return DownstreamLine(system.id, "", system.scopes, by)
     described = {scope.name: scope.description for scope in resource.scopes}
-    return DownstreamLine(resource.name, resource.uri, tuple(described.get(name) or name for name in scopes))
+    scopes = tuple(described.get(name) or name for name in system.scopes)
+    return DownstreamLine(resource.name, resource.uri, scopes, by)

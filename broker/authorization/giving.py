@@ -122,7 +122,7 @@ class Giving:
         estate = self._estate()
         resource = estate.resources.get(resource_id)  # from a door's own, no edge leads on
         reachable = estate.reachable(resource, scopes, tenant, self._world.clock.now()) if resource else []
-        return {target.id: given for target, given in reachable}
+        return {reached.along: reached.scopes for reached in reachable}
 
     def _leave(self, tx: Transaction, request: AuthorizationRequest, grant: Grant, origin: Origin) -> Leave:
         if request.device:
@@ -141,7 +141,7 @@ class Giving:
     ) -> None:
         change: dict[str, object] = {} if grant.consent_id == grant.id else {"consent": grant.consent_id}
         if session is not None:
-            reach = {target: " ".join(scopes) for target, scopes in grant.downstream.items()}
+            reach = {along: " ".join(scopes) for along, scopes in grant.downstream.items()}
             change = {"downstream": reach, "offline": grant.offline, "session": session.id}
             if grant.identity:
                 change["identity"] = list(grant.identity)

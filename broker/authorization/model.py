@@ -54,11 +54,11 @@ class Grant:
     """What one consent allows one client: everything made from it dies with it.
 
     `consent_id` is the grant that the person was asked for, itself or the one it repeats without asking.
-    `downstream` names each system that was shown as reachable, with the scopes that were shown. `client_digest` is
-    what the client was then, when it can change without an administrator. `identity` are the scopes of OpenID Connect
-    that were allowed, `sid` the browser session in which it was given. `last_used_at`: when a token was last made from
-    it, to within a minute. Not `dated`, nobody said when the person proved who they are. `vouched_by`: the trusted
-    issuer on whose word it rests, where the person was asked by nobody here.
+    `downstream` has each edge that was shown to lead on, by its id, with the scopes that were shown. `client_digest`
+    is what the client was then, when it can change without an administrator. `identity` are the scopes of OpenID
+    Connect that were allowed, `sid` the browser session in which it was given. `last_used_at`: when a token was last
+    made from it, to within a minute. Not `dated`, nobody said when the person proved who they are. `vouched_by`: the
+    trusted issuer on whose word it rests, where the person was asked by nobody here.
     """
 
     id: str

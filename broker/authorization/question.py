@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.authorization import details, rules
 from broker.authorization.choices.choices import Choices
@@ -15,7 +15,7 @@ from broker.denials import live
 from broker.denials.model import Kind, Target
 from broker.estate import rules as estate_rules
 from broker.estate.estate import Estate
-from broker.estate.model import Resource
+from broker.estate.model import Reached, Resource
 from broker.identity.clients.clients import Clients
 from broker.identity.clients.documents.rules import digest, trusted
 from broker.identity.clients.model import Client
@@ -43,7 +43,7 @@ _OFF = {
 class Question:
     """What the page asks. `standing` is what the user allowed this client here before, newest first.
 
-    `reaches`: by tenant, the downstream systems with the scopes usable there. `remembered`: the one of several
+    `reaches`: by tenant, the edges to downstream systems with the scopes usable there. `remembered`: the one of several
     `tenants` that the user chose for this client before, None where they have to choose.
     """
 
@@ -54,7 +54,7 @@ class Question:
     tenants: tuple[str, ...]
     required: tuple[str, ...]
     standing: tuple[Grant, ...]
-    reaches: Mapping[str, tuple[tuple[Resource, tuple[str, ...]], ...]]
+    reaches: Mapping[str, tuple[Reached, ...]]
     device: Notice | None = None
     remembered: str | None = None
 
@@ -64,22 +64,22 @@ class Question:
         return self.tenants[0] if len(self.tenants) == 1 else self.remembered
 
     @property
-    def downstream(self) -> tuple[tuple[Resource, tuple[str, ...]], ...]:
-        """What is reached in any of the tenants."""
-        found: dict[str, tuple[Resource, tuple[str, ...]]] = {}
-        for target, scopes in (system for reached in self.reaches.values() for system in reached):
-            known = found[target.id][1] if target.id in found else ()
-            found[target.id] = target, tuple(dict.fromkeys((*known, *scopes)))
+    def downstream(self) -> tuple[Reached, ...]:
+        """What is reached in any of the tenants, by each edge."""
+        found: dict[str, Reached] = {}
+        for one in (one for reached in self.reaches.values() for one in reached):
+            known = found[one.along].scopes if one.along in found else ()
+            found[one.along] = replace(one, scopes=tuple(dict.fromkeys((*known, *one.scopes))))
         return tuple(found.values())
 
     def reach(self, tenant: str | None) -> dict[str, tuple[str, ...]]:
-        """The downstream systems of one tenant by id, with the scopes usable there."""
-        return {resource.id: scopes for resource, scopes in self.reaches.get(tenant or "", ())}
+        """The edges to downstream systems of one tenant by id, with the scopes usable there."""
+        return {reached.along: reached.scopes for reached in self.reaches.get(tenant or "", ())}
 
     @property
     def fingerprint(self) -> str:
         """Of everything that the answer means: an answer to another question than the one shown is none."""
-        reach = [(resource.id, resource.uri, scopes) for resource, scopes in self.downstream]
+        reach = [(one.along, one.source.name, one.target.uri, one.scopes) for one in self.downstream]
         scopes = [
             (scope.name, scope.description, estate_rules.impact_of(self.resource, scope.name))
             for scope in self.resource.scopes

@@ -91,7 +91,7 @@ def covering(
 ) -> Grant | None:
     """The earlier consent that allows all that is asked in `tenant`; None while the tenant has to be chosen.
 
-    A scope allows what it implies.
+    A scope allows what it implies. `downstream` is by edge, as a grant's.
     """
     for grant in standing:
         if (
@@ -101,7 +101,7 @@ def covering(
             and set(request.identity) <= set(grant.identity)
             and details.covered(grant.details, request)
             and all(
-                set(scopes) <= set(grant.downstream.get(target, ())) for target, scopes in downstream.items()
+                set(scopes) <= set(grant.downstream.get(along, ())) for along, scopes in downstream.items()
             )
         ):
             return grant

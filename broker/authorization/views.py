@@ -9,7 +9,7 @@ from broker.authorization.model import AuthorizationRequest, Details, Grant
 from broker.authorization.question import Question
 from broker.estate import rules as estate_rules
 from broker.estate.estate import Estate
-from broker.estate.model import Impact, Resource
+from broker.estate.model import Impact, Reached, Resource
 from broker.identity.clients.documents.rules import client_host, elsewhere, only_local
 from broker.identity.clients.model import Registered
 from broker.protocol import details as rich
@@ -91,10 +91,7 @@ def consent(
             scopes=scope_lines(question, standing, lang),
             offline=request.offline,
             stays=duration(int(stays), lang),
-            downstream=tuple(
-                pages.DownstreamLine(target.name, target.uri, _descriptions(target, scopes))
-                for target, scopes in question.downstream
-            ),
+            downstream=_systems(question),
             duration=duration(resource.lifetime, lang),
             allowed_on=_date(before.created_at) if before else None,
             calls=call_lines(resource, request.details),
@@ -160,6 +157,24 @@ def _group(resource: Resource, scope: str) -> Group:
     if impact is None:
         return "other"
     return "change" if impact in _CHANGES else "read"
+
+
+def _systems(question: Question) -> tuple[pages.DownstreamLine, ...]:
+    """Each system once, whatever number of servers reach it."""
+    found: dict[str, list[Reached]] = {}
+    for reached in question.downstream:
+        found.setdefault(reached.target.id, []).append(reached)
+    return tuple(
+        pages.DownstreamLine(
+            ways[0].target.name,
+            ways[0].target.uri,
+            _descriptions(ways[0].target, tuple(dict.fromkeys(name for way in ways for name in way.scopes))),
+            tuple(way.source.name for way in ways)
+            if any(way.source.id != question.resource.id for way in ways)
+            else (),
+        )
+        for _, ways in sorted(found.items())
+    )
 
 
 def _descriptions(resource: Resource, scopes: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import click
 
 from broker.cli.local import NotFound, Place, local, opened
 from broker.cli.output import done, moment, output, rows
+from broker.denials.model import edge_ends
 
 
 @click.group("grant")
@@ -28,7 +29,7 @@ def list_command(user: str | None, data: Path | None, database: str | None, outp
                 "resource": item.resource_id,
                 "tenant": item.tenant,
                 "scopes": list(item.scopes),
-                "downstream": list(item.downstream),
+                "downstream": sorted({edge_ends(along)[1] for along in item.downstream}),
                 "offline": item.offline,
                 "created": moment(item.created_at),
                 "expires": moment(item.expires_at),

@@ -45,3 +45,9 @@ class Denial:
 
 def edge_id(source: str, target: str) -> str:
     return f"{source}->{target}"
+
+
+def edge_ends(identifier: str) -> tuple[str, str]:
+    """(source, target)"""
+    source, _, target = identifier.partition("->")
+    return source, target

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from broker.estate import rules, userinfo
-from broker.estate.model import Edge, Resource, ResourceKind
+from broker.estate.model import Edge, Reached, Resource, ResourceKind
 from broker.identity.clients.model import Client
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Door
@@ -115,11 +115,12 @@ class Estate:
             return self.doors.for_tenant(resource.tenants[0]) or self.doors.root
         return self.doors.root
 
-    def reachable(
-        self, resource: Resource, scopes: Iterable[str], tenant: str, now: float
-    ) -> list[tuple[Resource, tuple[str, ...]]]:
-        """Every downstream system that edges lead to with `scopes` in hand, with the scopes usable there."""
-        found: dict[str, dict[str, None]] = {}
+    def reachable(self, resource: Resource, scopes: Iterable[str], tenant: str, now: float) -> list[Reached]:
+        """Every edge that leads on with `scopes` in hand, however far, with the scopes usable at its end.
+
+        One system may be reached along several, each with scopes of its own.
+        """
+        found: dict[tuple[str, str], dict[str, None]] = {}
         waiting = [(resource.id, frozenset(rules.expanded(resource, scopes)))]
         while waiting:
             here, held = waiting.pop()
@@ -127,10 +128,15 @@ class Estate:
                 target = self.resources.get(edge.target)
                 if edge.source != here or edge.ended(now) or target is None or not target.serves(tenant):
                     continue
-                given = [name for own in sorted(held) for name in edge.scopes.get(own, ())]
-                known = found.setdefault(target.id, {})
-                new = [name for name in given if name not in known]
-                if new:
-                    known.update(dict.fromkeys(new))
-                    waiting.append((target.id, frozenset(rules.expanded(target, known))))
-        return [(self.resources[key], tuple(names)) for key, names in sorted(found.items()) if names]
+                if target.kind is ResourceKind.VAULT and not edge.release:
+                    continue
+                given = {name: None for own in sorted(held) for name in edge.scopes.get(own, ())}
+                known = found.setdefault((edge.source, edge.target), {})
+                if given.keys() - known.keys():
+                    known.update(given)
+                    waiting.append((target.id, frozenset(rules.expanded(target, given))))
+        return [
+            Reached(self.resources[source], self.resources[target], tuple(names))
+            for (source, target), names in sorted(found.items())
+            if names
+        ]

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from broker.denials.model import edge_id
+
 ANY_TENANT = "*"
 
 
@@ -143,3 +145,17 @@ class Edge:
 
     def ended(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A downstream system as one edge leads to it, from `source`, with the scopes that the edge gives there."""
+
+    source: Resource
+    target: Resource
+    scopes: tuple[str, ...]
+
+    @property
+    def along(self) -> str:
+        """The edge, by its id."""
+        return edge_id(self.source.id, self.target.id)

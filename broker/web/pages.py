@@ -67,11 +67,15 @@ class ScopeLine:
 
 @dataclass(frozen=True, slots=True)
 class DownstreamLine:
-    """A system that the server may reach for the user; `scopes` are descriptions in words."""
+    """A system that the server may reach for the user; `scopes` are descriptions in words.
+
+    `by`: which servers reach it, where it is not the one that is asked about alone.
+    """
 
     name: str
     uri: str
     scopes: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

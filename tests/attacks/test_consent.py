@@ -212,7 +212,7 @@ def test_a_form_that_showed_another_question_is_no_answer(lab: Lab) -> None:
     again = browser.get(f"/consent?request={request}")
     assert b"files.example" not in page.response.data and b"files.example" in again.data
     assert "code" in landed(browser.allow(again))
-    assert "files" in lab.facts("consent.granted")[0]["change"]["downstream"]
+    assert "tickets->files" in lab.facts("consent.granted")[0]["change"]["downstream"]
 
 
 @pytest.mark.attack("CONSENT-08")

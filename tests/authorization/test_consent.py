@@ -121,7 +121,7 @@ def test_the_user_of_a_grant_may_let_it_reach_further(lab: Lab, door: str) -> No
     assert lab.rows("access_grant") == 1 and lab.rows("authorization_code") == 1
     record = lab.facts("consent.granted")[-1]
     assert record["grant_id"] == claims(tokens["access_token"])["grant_id"] and record["subject"] == "alice"
-    assert "files" in record["change"]["downstream"]
+    assert "tickets->files" in record["change"]["downstream"]
     assert browser.submit(Page.of(page), decision="allow").status_code == 400
 
 

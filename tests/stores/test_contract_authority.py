@@ -65,7 +65,7 @@ def test_a_grant_comes_back_as_stored_and_grows(database: Database) -> None:
     database.write(lambda tx: authorization.add_grant(tx, mine))
     assert database.read(lambda tx: authorization.grant(tx, "grant-a")) == mine
     assert database.read(lambda tx: authorization.grant(tx, "never")) is None
-    wider = {"x": ("x:read", "x:write"), "y": ()}
+    wider = {"w->x": ("x:read", "x:write"), "w->y": ()}
     assert database.write(lambda tx: authorization.widen(tx, "grant-a", wider)) is True
     assert database.write(lambda tx: authorization.widen(tx, "never", wider)) is False
     assert database.read(lambda tx: authorization.grant(tx, "grant-a")) == replace(mine, downstream=wider)

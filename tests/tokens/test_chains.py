@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from broker.authorization import store as authorization
 from broker.authorization.model import Grant
+from broker.denials.model import edge_id
 from broker.estate.model import ANY_TENANT, Edge, EdgeConsent, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from tests import lab as labs
@@ -85,7 +86,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Walk:
-    """Where it begins, as whose, with what; what the user was shown of further systems; and what is asked then."""
+    """Where it begins, as whose, with what; what the user was shown of edges; and what is asked then."""
 
     start: str
     tenant: str
@@ -93,7 +94,7 @@ class Walk:
     scopes: frozenset[str]
     bound: bool
     life: int
-    shown: Mapping[str, frozenset[str]]
+    shown: Mapping[tuple[str, str], frozenset[str]]
     asks: list[Ask]
 
 
@@ -150,7 +151,7 @@ walks = st.builds(
     some_scopes,
     st.booleans(),
     st.sampled_from([600, 300, 120, 10, 1]),
-    st.dictionaries(st.sampled_from(PLACES), some_scopes, min_size=2),
+    st.dictionaries(st.sampled_from([*itertools.permutations(PLACES, 2)]), some_scopes, min_size=8),
     st.lists(asks, min_size=5, max_size=8),
 )
 
@@ -202,7 +203,7 @@ class Rig:
             resource_id=walk.start,
             scopes=tuple(sorted(walk.scopes)),
             offline=False,
-            downstream={name: tuple(sorted(scopes)) for name, scopes in walk.shown.items()},
+            downstream={edge_id(*ends): tuple(sorted(scopes)) for ends, scopes in walk.shown.items()},
             auth_time=now,
             acr="urn:mcp-token-broker:acr:password",
             amr=("pwd",),
@@ -289,7 +290,7 @@ def due(
     if not wanted <= within:
         return set()
     if edge.consent is EdgeConsent.USER:
-        shown = target.closed(set(walk.shown.get(ask.target, ()))) if walk.by_user else set()
+        shown = target.closed(set(walk.shown.get((source, ask.target), ()))) if walk.by_user else set()
         if ask.scopes is not None and not wanted <= shown:
             return set()
         wanted &= shown

@@ -1,6 +1,7 @@
 """RFC 8693: what a server is answered that exchanges towards a system that is not ours."""
 
 import hashlib
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -111,6 +112,24 @@ def test_the_consent_has_to_show_the_system_where_its_edge_says_so(vault: Settin
     vault.lab.change(lambda tx: vault.lab.broker.changes.put_edge(tx, edge))
     vault.connect(vault.signed_in())
     vault.lab.refused(vault.released(before), 400, "interaction_required", "edge_not_consented")
+    assert vault.released(vault.call()).status_code == 200
+
+
+@pytest.mark.parametrize("before", ["an edge that releases nothing", "another way there"])
+def test_a_release_that_is_allowed_later_asks_the_user(vault: Setting, before: str) -> None:
+    later = Edge("tickets", "forge", {"tickets:read": ("repo:read",)}, release=True)
+    other = replace(later, source="notes", scopes={"notes:read": ("repo:read",)})
+
+    def work(tx: object) -> None:
+        changes = vault.lab.broker.changes
+        changes.remove_edge(tx, "tickets", "forge")
+        changes.put_edge(tx, other if before == "another way there" else replace(later, release=False))
+
+    vault.lab.change(work)
+    vault.connect(vault.signed_in())
+    call = vault.call()
+    vault.lab.change(lambda tx: vault.lab.broker.changes.put_edge(tx, later))
+    vault.lab.refused(vault.released(call), 400, "interaction_required", "edge_not_consented")
     assert vault.released(vault.call()).status_code == 200
 
 

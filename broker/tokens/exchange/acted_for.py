@@ -3,7 +3,7 @@
 Liveness, tenant, consent and the scopes that it has to give; the caller's own right is another question (`caller`).
 """
 
-from broker.denials.model import Kind
+from broker.denials.model import Kind, edge_id
 from broker.estate import rules as estate_rules
 from broker.estate.model import Edge, EdgeConsent, Resource
 from broker.protocol import scope as scope_rules
@@ -81,6 +81,7 @@ def consented(
 ) -> tuple[str, ...]:
     """What of `left` the user was shown and allowed; with `consent: admin`, the administrator decided for them.
 
+    What they allowed is this edge: that another one leads to the same system says nothing about the caller.
     `named`: the request asks for exactly `left`. `ask_at`: where a user can be asked, but for the grant's id.
     """
     if edge.consent is EdgeConsent.ADMIN:
@@ -92,7 +93,7 @@ def consented(
             "That edge is for tokens of people who gave their consent here.",
             Reason.SUBJECT_IS_NO_USER,
         )
-    shown = estate_rules.expanded(target, grant.downstream.get(target.id, ()))
+    shown = estate_rules.expanded(target, grant.downstream.get(edge_id(edge.source, edge.target), ()))
     allowed = tuple(scope for scope in left if scope in shown)
     if not allowed or (named and allowed != left):
         raise OAuthError(

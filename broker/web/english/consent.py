@@ -52,6 +52,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "consent.scope.new": "new",
     "consent.downstream": "Who else is reached",
     "consent.downstream.hint": "To do its work, {resource} may reach these systems for you:",
+    "consent.downstream.by": "reached by {servers}",
     "consent.duration": "How long",
     "consent.duration.once": "Access lasts {duration}. Then the app has to ask again.",
     "consent.duration.offline": "Without the tick below, access lasts {duration} and the app has to "
