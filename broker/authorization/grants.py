@@ -1,6 +1,8 @@
 """Grants as other rooms use them: found within a transaction, ended with everything that came from them."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from broker.audit.model import Fact
 from broker.audit.record import Recorder
@@ -29,14 +31,21 @@ class Grants:
         now = self._world.clock.now()
         return _live(tx, store.standing(tx, user_id, client_id, resource_id, now), now)
 
-    def on_word(self, tx: Transaction, grant: Grant) -> Grant:
-        """Within `tx`: the grant that rests on an issuer's word for just this and is in force; `grant`, if none is."""
+    def on_word(self, tx: Transaction, grant: Grant, lasting: float) -> Grant:
+        """Within `tx`: the grant that rests on an issuer's word for just this and is in force; `grant`, if none is.
+
+        One that ends within `lasting` seconds is left to its end. Whatever is made says the same consent, so that two
+        that are made at once are taken back as one.
+        """
+        enough = self._world.clock.now() + lasting
+        grant = replace(grant, consent_id=_word(grant))
         known = [
             one
             for one in self.standing(tx, grant.user_id, grant.client_id, grant.resource_id)
             if (one.vouched_by, one.tenant, one.door) == (grant.vouched_by, grant.tenant, grant.door)
             and (one.scopes, one.details) == (grant.scopes, grant.details)
             and (one.acr, one.amr) == (grant.acr, grant.amr)
+            and one.expires_at >= enough
         ]
         if not known:
             store.add_grant(tx, grant)
@@ -102,6 +111,19 @@ class Grants:
         """Within `tx`: every grant of a user, as when their password was reset."""
         for grant in store.grants(tx, user_id, self._world.clock.now()):
             self.end(tx, grant.id, grant.tenant, why, None)
+
+
+def _word(grant: Grant) -> str:
+    """One name for all that an issuer's word gives a client for a user at a resource, and ends together."""
+    about = (
+        grant.tenant,
+        grant.user_id,
+        grant.client_id,
+        grant.door,
+        grant.resource_id,
+        grant.vouched_by or "",
+    )
+    return "word_" + hashlib.sha256("\0".join(about).encode()).hexdigest()[:48]
 
 
 def _live(tx: Transaction, found: Sequence[Grant], now: float) -> list[Grant]:

@@ -13,6 +13,7 @@ from broker.denials.model import Kind, Target
 from broker.estate import calls
 from broker.estate import rules as estate_rules
 from broker.estate.model import Resource
+from broker.identity.clients.documents.rules import trusted
 from broker.identity.federation.trusted.accounts import Account
 from broker.identity.federation.trusted.believe import NotTrusted, Vouched
 from broker.identity.federation.trusted.model import Use
@@ -37,10 +38,9 @@ LIFETIME = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Asserted:
-    """An ID-JAG that holds: who is meant, and what the client may have there."""
+    """An ID-JAG that holds, and what the client may have there."""
 
     vouched: Vouched
-    account: Account
     tenant: str
     resource: Resource
     scopes: tuple[str, ...]
@@ -52,7 +52,7 @@ class IdentityAssertions:
         self._entropy, self._grants, self._people, self._room = entropy, grants, people, room
 
     def verify(self, request: TokenRequest, assertion: str) -> Asserted:
-        """OAuthError. The account comes last: nobody is made for an assertion that gives nothing."""
+        """OAuthError. Whose account it is comes with the mint: nobody is made for an assertion that gives nothing."""
         try:
             vouched = self._room.trusted.believed(
                 assertion,
@@ -67,18 +67,19 @@ class IdentityAssertions:
             tenant = self._tenant(request, vouched, resource)
             scopes = _scopes(request, vouched, resource)
             details = _details(request, vouched, resource)
-            account = self._room.accounts.of(
-                vouched, request.estate.doors.tenants[tenant], request.now, request.origin
-            )
         except NotTrusted as error:
             raise invalid_grant(error) from None
-        return Asserted(vouched, account, tenant, resource, scopes, details)
+        return Asserted(vouched, tenant, resource, scopes, details)
 
     def redeem(self, tx: Transaction, request: TokenRequest, asserted: Asserted) -> Authority:
-        vouched, account = asserted.vouched, asserted.account
+        """The account is made, or brought up to date, with the token or not at all."""
+        vouched = asserted.vouched
         spend(tx, (vouched.once(invalid_grant(NotTrusted(Reason.ASSERTION_REPLAYED))),))
+        account = self._account(tx, request, asserted)
         inside = tx.inside(asserted.tenant)
-        grant = self._grants.on_word(inside, self._grant(request, asserted))
+        grant = self._grants.on_word(
+            inside, self._grant(request, asserted, account), asserted.resource.lifetime
+        )
         consented.require_member(inside, self._people, grant)
         details, scopes = token_calls.narrowed(
             request, asserted.resource, members(asserted.details), asserted.scopes
@@ -98,11 +99,24 @@ class IdentityAssertions:
             latest_expiry=grant.expires_at,
             last_used_at=grant.last_used_at,
             auth=account.claims(),
-            parent_jti=str(vouched.claims["jti"]),
+            parent_jti=vouched.handle,
             vouched_by=issuer,
             also=("assertion.accepted",),
             targets=(Target(Kind.USER, account.user_id), Target(Kind.GRANT, grant.id)),
         )
+
+    def _account(self, tx: Transaction, request: TokenRequest, asserted: Asserted) -> Account:
+        vouched, tenant = asserted.vouched, request.estate.doors.tenants[asserted.tenant]
+        if not trusted(request.client, tenant.documents):
+            raise OAuthError(
+                "invalid_client", "The client is not trusted here.", Reason.CLIENT_DOCUMENT_DISTRUSTED
+            )
+        try:
+            if not self._room.issuers.stands(tx, vouched.entry):
+                raise NotTrusted(Reason.ISSUER_UNTRUSTED, f"issuer {vouched.entry.id}")
+            return self._room.accounts.of(tx, vouched, tenant, request.now, request.origin)
+        except NotTrusted as error:
+            raise invalid_grant(error) from None
 
     def _tenant(self, request: TokenRequest, vouched: Vouched, resource: Resource) -> str:
         """The one tenant that door, issuer, resource and client have in common; else the person's."""
@@ -122,8 +136,7 @@ class IdentityAssertions:
             raise NotTrusted(Reason.TENANT_UNKNOWN if found else Reason.TENANT_NOT_SERVED, "aud_tenant")
         return found[0]
 
-    def _grant(self, request: TokenRequest, asserted: Asserted) -> Grant:
-        account = asserted.account
+    def _grant(self, request: TokenRequest, asserted: Asserted, account: Account) -> Grant:
         name = self._entropy.identifier("grant", request.now)
         return Grant(
             id=name,

@@ -149,11 +149,15 @@ class Minted:
 
 
 class GrantType(Protocol):
-    """One grant type. `verify` costs no database; `redeem` spends what was handed over, inside the transaction."""
+    """One grant type. `verify` costs no database; `redeem` spends what was handed over, inside the transaction.
+
+    `before_walls`: that begins before the wall of the door's tenant, as accounts are found and made there.
+    """
 
     name: str
     parameters: frozenset[str]
     public_clients: bool
+    before_walls: bool
 
     def verify(self, request: TokenRequest) -> object:
         """Everything that signatures and the estate can say; what it returns is handed to `redeem`."""

@@ -44,7 +44,7 @@ def test_an_assertion_gives_its_user_a_token_for_the_resource_that_it_names(corp
     record = corp.lab.last("token.issued")
     assert (record["change"], record["grant_id"]) == ({"vouched_by": "corp"}, said["grant_id"])
     assert corp.lab.last("assertion.accepted")["txn"] == said["txn"]
-    assert record["parent_jti_hash"] == jti_hash("one-of-the-companys")
+    assert record["parent_jti_hash"] == jti_hash("corp#one-of-the-companys")
 
 
 @pytest.mark.requirement("EXT-EMA-04")

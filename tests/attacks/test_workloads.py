@@ -193,3 +193,40 @@ def test_a_platform_counts_at_the_doors_of_its_tenants(platform: Vouchers) -> No
     answer = redeem(lab, token_of(platform, aud=f"{ISSUER}/t/globex"), None, "/t/globex")
     lab.refused(answer, 400, "invalid_grant", "issuer_untrusted")
     assert redeem(lab, token_of(platform, aud=ACME), None, "/t/acme").status_code == 200
+
+
+@pytest.mark.attack("CLAUTH-30")
+def test_a_token_as_a_grant_is_used_once_whatever_authenticates_its_client_beside_it(
+    platform: Vouchers,
+) -> None:
+    lab, token = platform.lab, token_of(platform)
+    both = {"grant": JWT_BEARER, "assertion": token, "resource": TICKETS}
+    assert asserted(platform, token_of(platform), **both).status_code == 200
+    lab.refused(asserted(platform, token_of(platform), **both), 400, "invalid_grant", "assertion_replayed")
+    same = token_of(platform)
+    assert asserted(platform, same, grant=JWT_BEARER, assertion=same, resource=TICKETS).status_code == 200
+
+
+def test_what_another_tenant_says_of_the_same_platform_changes_nothing_here(platform: Vouchers) -> None:
+    lab, theirs = platform.lab, Vouchers(platform.lab, PLATFORM)
+    lab.apply(
+        f'trusted_issuers: [{{id: their-td1, issuer: "{PLATFORM}", tenant: globex, trusted_for: [workload], '
+        f"jwks: {theirs.jwks}}}]\n"
+        "clients: [{client_id: their-deployer, type: confidential, tenant: globex, "
+        f'token_endpoint_auth_method: workload_jwt, grant_types: ["{JWT_BEARER}"]}}]\n'
+        "workloads: [{id: theirs, tenant: globex, issuer: their-td1, client_id: their-deployer, "
+        f"claims: {{sub: '{SUBJECT}'}}}}]"
+    )
+    assert redeem(lab, token_of(platform), None, resource=TICKETS).status_code == 200
+
+
+def test_a_workload_or_its_platform_that_changes_meanwhile_counts_as_it_is_then(platform: Vouchers) -> None:
+    lab = platform.lab
+    lab.sql("UPDATE workload SET deleted = true WHERE id = 'prod'")
+    lab.refused(redeem(lab, token_of(platform), None), 400, "invalid_grant", "workload_unknown")
+    lab.sql("UPDATE workload SET deleted = false WHERE id = 'prod'")
+    assert redeem(lab, token_of(platform), None).status_code == 200
+    lab.sql(
+        """UPDATE trusted_issuer SET document = replace(document, '"acme"', '"globex"') WHERE id = 'td1'"""
+    )
+    lab.refused(redeem(lab, token_of(platform), None), 400, "invalid_grant", "workload_unknown")

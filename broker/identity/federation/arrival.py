@@ -37,8 +37,13 @@ class Arrival:
         tenants: Mapping[str, Tenant],
         at: str | None,
         origin: Origin,
+        *,
+        whole: bool = True,
     ) -> str:
-        """The id of the account within `tx`, made or brought up to date. `at`: the tenant of the door. NotSignedIn."""
+        """The id of the account within `tx`, made or brought up to date. `at`: the tenant of the door. NotSignedIn.
+
+        `whole`: the claims are all that the provider has to say; what they leave out is taken away.
+        """
         found = rules.mapped(provider, identity.claims, tenants)
         link = self._links.find(tx, provider, identity)
         if link is None:
@@ -56,6 +61,9 @@ class Arrival:
             raise NotSignedIn(Reason.NOT_A_MEMBER, user_id=user.id)
         if not self._links.use(tx, link):  # taken away meanwhile
             raise NotSignedIn(Reason.IDENTITY_NOT_LINKED, user_id=user.id)
+        if not whole:
+            provider = rules.spoken(provider, identity.claims)
+            found = rules.mapped(provider, identity.claims, tenants)
         for membership in user.memberships:
             self._refresh(tx, provider, found, user.id, membership, origin)
         return user.id

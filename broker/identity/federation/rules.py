@@ -5,6 +5,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from broker.identity.federation.model import TENANT_ID, Identity, Link, Mapped, Place, Provider, Rule
 from broker.identity.tenants.model import Door, Tenant
@@ -155,6 +156,20 @@ def refreshed(
     """The roles and attributes of a member after a sign-in: what the mapping names is the provider's to say."""
     others = {name: value for name, value in attributes.items() if name not in provider.mapping.attributes}
     return roles if place.roles is None else place.roles, {**others, **place.attributes}
+
+
+def spoken(provider: Provider, claims: Mapping[str, object]) -> Provider:
+    """With the mapping of what these claims speak of: of a short word, the rest is kept as it was."""
+    mapping = provider.mapping
+    said = any(rule.path is not None and _look(rule.path, claims) is not None for rule in mapping.roles)
+    fixed = all(rule.path is None for rule in mapping.roles)
+    attributes = {
+        name: rule
+        for name, rule in mapping.attributes.items()
+        if rule.path is None or _look(rule.path, claims) is not None
+    }
+    roles = mapping.roles if said or fixed else ()
+    return replace(provider, mapping=replace(mapping, roles=roles, attributes=attributes))
 
 
 def _texts(rule: Rule | None, claims: Mapping[str, object]) -> Iterator[str]:

@@ -26,6 +26,7 @@ class AuthorizationCode:
     name = AUTHORIZATION_CODE
     parameters = frozenset({"code", "redirect_uri", "code_verifier", "resource", "authorization_details"})
     public_clients = True
+    before_walls = False
 
     def __init__(self, entropy: Entropy, grants: Grants, people: People) -> None:
         self._entropy, self._grants, self._people = entropy, grants, people

@@ -12,6 +12,7 @@ class ClientCredentials:
     name = CLIENT_CREDENTIALS
     parameters = frozenset({"scope", "resource", "authorization_details"})
     public_clients = False
+    before_walls = False
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy

@@ -20,6 +20,7 @@ class DeviceCode:
     name = DEVICE_CODE
     parameters = frozenset({"device_code", "code_verifier", "resource", "authorization_details"})
     public_clients = True
+    before_walls = False
 
     def __init__(self, world: World, grants: Grants, people: People) -> None:
         self._world, self._grants, self._people = world, grants, people

@@ -26,6 +26,7 @@ class RefreshToken:
     name = REFRESH_TOKEN
     parameters = frozenset({"refresh_token", "scope", "resource", "authorization_details"})
     public_clients = True
+    before_walls = False
 
     def __init__(self, entropy: Entropy, grants: Grants, people: People, families: Families) -> None:
         self._entropy, self._grants, self._people, self._families = entropy, grants, people, families

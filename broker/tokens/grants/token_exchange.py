@@ -34,6 +34,7 @@ class TokenExchange:
         }
     )
     public_clients = False
+    before_walls = False
 
     def __init__(self, ways: Mapping[str, Exchange]) -> None:
         self._ways = ways

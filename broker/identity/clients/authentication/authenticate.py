@@ -51,7 +51,7 @@ class Authenticator:
 
     def authenticate(self, attempt: Attempt, door: Door, origin: Origin) -> Authenticated:
         """The client that this request proves to come from; OAuthError otherwise. Burns nothing."""
-        method, presented = self._only_one(attempt)
+        method, presented = self._only_one(attempt, door)
         now = self._world.clock.now()
         source = source_key(origin.source)
         hits = self._world.ephemeral.seen("client-authentication", source, _MINUTE, now)
@@ -134,11 +134,11 @@ class Authenticator:
             return self.methods.get(TLS_CLIENT_AUTH, method)
         return method
 
-    def _only_one(self, attempt: Attempt) -> tuple[Method, Presented]:
+    def _only_one(self, attempt: Attempt, door: Door) -> tuple[Method, Presented]:
         found = [
             (method, shown)
             for method in self.methods.values()
-            if method.name != none.name and (shown := method.presented(attempt)) is not None
+            if method.name != none.name and (shown := method.presented(attempt, door)) is not None
         ]
         if len(found) > 1:
             raise OAuthError(
@@ -148,7 +148,7 @@ class Authenticator:
             )
         if found:
             return found[0]
-        named = none.presented(attempt)
+        named = none.presented(attempt, door)
         if named is None:
             raise OAuthError(
                 "invalid_client", "Name the client with client_id or authenticate it.", Reason.CLIENT_UNKNOWN

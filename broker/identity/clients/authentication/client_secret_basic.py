@@ -6,12 +6,13 @@ from urllib.parse import unquote_plus
 
 from broker.identity.clients.authentication.client_secret_post import proves as proves
 from broker.identity.clients.authentication.model import Attempt, Presented
+from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason
 
 name = "client_secret_basic"
 
 
-def presented(attempt: Attempt) -> Presented | None:
+def presented(attempt: Attempt, door: Door) -> Presented | None:
     """Both readings of the header: some clients percent-encode the parts as the RFC says, others do not."""
     if attempt.authorization is None:
         return None

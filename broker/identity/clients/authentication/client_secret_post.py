@@ -4,12 +4,13 @@ import hmac
 
 from broker.identity.clients.authentication.model import Attempt, Candidate, Presented
 from broker.identity.clients.clients import secret_hash
+from broker.identity.tenants.model import Door
 from broker.runtime.once import Spend
 
 name = "client_secret_post"
 
 
-def presented(attempt: Attempt) -> Presented | None:
+def presented(attempt: Attempt, door: Door) -> Presented | None:
     secret = attempt.parameters.get("client_secret")
     if secret is None:
         return None

@@ -83,8 +83,8 @@ class Method(Protocol):
     @property
     def name(self) -> str: ...
 
-    def presented(self, attempt: Attempt) -> Presented | None:
-        """What of this method the attempt carries; OAuthError when it is broken."""
+    def presented(self, attempt: Attempt, door: Door) -> Presented | None:
+        """What of this method the attempt at this door carries; OAuthError when it is broken."""
         ...
 
     def proves(self, credential: str, candidate: Candidate) -> tuple[Spend, ...] | Proven | Unproven | None:

@@ -6,6 +6,7 @@ from broker.identity.clients.authentication.authenticate import refused
 from broker.identity.clients.authentication.model import Attempt, Candidate, Presented, Unproven
 from broker.identity.clients.keys import ClientKeys, KeysUnavailable
 from broker.identity.clients.model import Client
+from broker.identity.tenants.model import Door
 from broker.protocol import assertion
 from broker.protocol.assertion import Assertion, InvalidAssertion, NotSigned
 from broker.protocol.errors import Reason
@@ -26,7 +27,7 @@ class PrivateKeyJwt:
         """`others`: whether an assertion is none of the client's own, but for another method to judge."""
         self._keys, self._others = keys, others
 
-    def presented(self, attempt: Attempt) -> Presented | None:
+    def presented(self, attempt: Attempt, door: Door) -> Presented | None:
         """Who the assertion says to be from; what nobody can be falls to the `client_id` beside it."""
         form = attempt.parameters
         if form.get("client_assertion") is None and form.get("client_assertion_type") is None:

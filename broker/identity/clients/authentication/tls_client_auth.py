@@ -16,6 +16,7 @@ from cryptography.x509.verification import (
 )
 
 from broker.identity.clients.authentication.model import Attempt, Candidate, Presented, Unproven
+from broker.identity.tenants.model import Door
 from broker.protocol import certificate_subject
 from broker.protocol.errors import Reason
 from broker.protocol.names import TLS_CLIENT_AUTH
@@ -49,7 +50,7 @@ class TlsClientAuth:
     def __init__(self, authorities: Sequence[x509.Certificate]) -> None:
         self._authorities = Store(list(authorities))
 
-    def presented(self, attempt: Attempt) -> Presented | None:
+    def presented(self, attempt: Attempt, door: Door) -> Presented | None:
         """Nothing by itself: any client may have a certificate, and one that is registered for it names itself."""
         return None
 

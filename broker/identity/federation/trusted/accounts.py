@@ -19,7 +19,7 @@ from broker.protocol import jws
 from broker.protocol.errors import Reason
 from broker.protocol.jws import InvalidToken
 from broker.protocol.origin import Origin
-from broker.runtime.database import Conflict, Transaction
+from broker.runtime.database import Transaction
 from broker.runtime.world import World
 
 _SIGN_IN = ("auth_time", "acr", "amr")
@@ -59,23 +59,19 @@ class Accounts:
 
         return self._world.database.read(read)
 
-    def of(self, vouched: Vouched, tenant: Tenant, now: float, origin: Origin) -> Account:
-        """The account in this tenant, made where the issuer's entry lets it be; NotTrusted. A unit of its own."""
+    def of(self, tx: Transaction, vouched: Vouched, tenant: Tenant, now: float, origin: Origin) -> Account:
+        """The account in this tenant, made where the issuer's entry lets it be; NotTrusted.
+
+        Within `tx`, which stands before all walls, as links of the server's issuers do. `Conflict` when the same person
+        arrives twice at once: the other one makes the account.
+        """
         provider, identity = _provider(vouched.entry, tenant.id), _identity(vouched, now)
-        places = _accepting(provider, tenant)
-
         issuer = Target(Kind.ISSUER, vouched.entry.id)
-
-        def unit(tx: Transaction) -> str:
-            if live.first_off(tx, [issuer], now) == issuer:
-                raise NotSignedIn(Reason.ISSUER_OFF)
-            return self._arrival.account(tx, provider, identity, places, tenant.id, origin)
-
+        if live.first_off(tx, [issuer], now) == issuer:
+            raise NotTrusted(Reason.ISSUER_OFF, f"issuer {vouched.entry.id}")
+        places = _accepting(provider, tenant)
         try:
-            try:
-                user_id = self._world.database.write(unit)
-            except Conflict:  # the same person arrived twice at once: the other one made the account
-                user_id = self._world.database.write(unit)
+            user_id = self._arrival.account(tx, provider, identity, places, tenant.id, origin, whole=False)
         except NotSignedIn as error:
             raise NotTrusted(error.reason, f"issuer {vouched.entry.id}") from None
         signed_in = any(name in vouched.claims for name in _SIGN_IN)

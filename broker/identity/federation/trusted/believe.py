@@ -51,9 +51,18 @@ class Vouched:
             raise NotTrusted(Reason.ASSERTION_INVALID, name)
         return found
 
+    @property
+    def handle(self) -> str | None:
+        """Its `jti` as a name here, `ENTRY#JTI`: no issuer names a token of ours, or of another issuer."""
+        jti = self.text("jti")
+        return None if jti is None else f"{self.entry.id}{rules.SEPARATOR}{jti}"
+
     def once(self, refusal: OAuthError) -> Spend:
-        """Its `jti`, to use up in the transaction that acts on it: one per issuer and ever."""
-        key = (str(self.claims["iss"]), str(self.claims["jti"]))
+        """Its `jti`, to use up in the transaction that acts on it: one per issuer and ever.
+
+        What a tenant's own entry says of an issuer uses up nothing of others.
+        """
+        key = (self.entry.tenant or "", str(self.claims["iss"]), str(self.claims["jti"]))
         return Spend(PURPOSE, key, self.expires_at + LEEWAY + _REMEMBERED, refusal)
 
 

@@ -43,6 +43,14 @@ class Issuers:
         """The recipient as it is inside the transaction that would vouch to it."""
         return next((one for one in store.recipients(tx) if one.id == recipient_id), None)
 
+    def stands(self, tx: Transaction, entry: TrustedIssuer) -> bool:
+        """Whether the issuer is still what its word was judged by, inside the transaction that acts on it."""
+        return entry in store.issuers(tx)
+
+    def workloads(self, tx: Transaction) -> list[Workload]:
+        """As they are inside the transaction that serves one."""
+        return store.workloads(tx)
+
     def put(self, tx: Transaction, entry: Entry) -> None:
         """Create or change; `Conflict` when the id belonged to one that was deleted."""
         store.put(tx, entry)

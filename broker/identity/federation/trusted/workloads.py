@@ -4,17 +4,20 @@ Two layers, kept by different hands: which platforms are believed at all (truste
 workloads are which client (workloads).
 """
 
+from collections.abc import Iterable, Mapping
+
 from broker.identity.clients.authentication.authenticate import refused
 from broker.identity.clients.authentication.model import Attempt, Candidate, Presented, Proven, Unproven
 from broker.identity.federation.trusted import rules
 from broker.identity.federation.trusted.believe import NotTrusted, Trusted, Vouched
 from broker.identity.federation.trusted.issuers import Issuers
-from broker.identity.federation.trusted.model import TrustedIssuer, Use
+from broker.identity.federation.trusted.model import TrustedIssuer, Use, Workload
 from broker.identity.tenants.model import Door
 from broker.protocol import jws
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.jws import InvalidToken
 from broker.protocol.names import JWT_ASSERTION, JWT_BEARER, TYP_ID_JAG, WORKLOAD_JWT
+from broker.runtime.database import Transaction
 
 TYPES = ("JWT", None)
 _SPIFFE_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
@@ -40,12 +43,12 @@ class Workloads:
             for entry in self._issuers.known().issuers.values()
         )
 
-    def presented(self, attempt: Attempt) -> Presented | None:
+    def presented(self, attempt: Attempt, door: Door) -> Presented | None:
         """The client whose rules the token meets, unverified. As a grant it comes without any other proof."""
         token = _token(attempt)
         if token is None or (attempt.parameters.get("client_assertion") and not self.takes(token)):
             return None
-        return Presented(((self._claimed(token) or attempt.parameters.get("client_id") or "", token),))
+        return Presented(((self._claimed(token, door) or attempt.parameters.get("client_id") or "", token),))
 
     def proves(self, credential: str, candidate: Candidate) -> Proven | Unproven:
         try:
@@ -77,24 +80,29 @@ class Workloads:
             raise NotTrusted(Reason.WORKLOAD_UNKNOWN, f"issuer {vouched.entry.id}")
         return vouched, client_id
 
-    def _claimed(self, token: str) -> str | None:
+    def stands(self, tx: Transaction, vouched: Vouched, client_id: str) -> bool:
+        """Whether issuer and workload still say so, inside the transaction that serves the client."""
+        if not self._issuers.stands(tx, vouched.entry):
+            return False
+        return _only(self._issuers.workloads(tx), vouched.entry, vouched.claims) == client_id
+
+    def _claimed(self, token: str, door: Door) -> str | None:
+        """By the entry that counts at this door: what others wrote down of the same issuer changes nothing here."""
         try:
             claims = jws.peek_claims(token)
         except InvalidToken:
             return None
-        entries = self._issuers.known().issuers.values()
-        found = {
-            client_id
-            for entry in entries
-            if entry.issuer == claims.get("iss") and (client_id := self._of(entry, claims)) is not None
-        }
-        return next(iter(found)) if len(found) == 1 else None
+        entry = self._trusted.entry(token, Use.WORKLOAD, door)
+        return None if entry is None else self._of(entry, claims)
 
-    def _of(self, entry: TrustedIssuer, claims: dict[str, object]) -> str | None:
-        """The client whose workload this is; None where it is none's, or could be one or another's."""
-        found = rules.matching(self._issuers.known().workloads.values(), entry, claims)
-        clients = {workload.client_id for workload in found}
-        return clients.pop() if len(clients) == 1 else None
+    def _of(self, entry: TrustedIssuer, claims: Mapping[str, object]) -> str | None:
+        return _only(self._issuers.known().workloads.values(), entry, claims)
+
+
+def _only(workloads: Iterable[Workload], entry: TrustedIssuer, claims: Mapping[str, object]) -> str | None:
+    """The client whose workload this is; None where it is none's, or could be one or another's."""
+    clients = {workload.client_id for workload in rules.matching(workloads, entry, claims)}
+    return clients.pop() if len(clients) == 1 else None
 
 
 def invalid_grant(error: NotTrusted) -> OAuthError:
