@@ -144,6 +144,7 @@ class Reason(StrEnum):
     NO_EDGE = "no_edge"
     EDGE_ENDED = "edge_ended"
     EDGE_OFF = "edge_off"
+    RESOURCE_BEHIND_OFF = "resource_behind_off"
     EDGE_BEHIND_OFF = "edge_behind_off"
     EDGE_NOT_CONSENTED = "edge_not_consented"
     SUBJECT_IS_NO_USER = "subject_is_no_user"

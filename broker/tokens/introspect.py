@@ -86,13 +86,14 @@ class Introspection:
         resource = estate.by_exact_uri(verified.audience)
         targets = [
             *live.of_token(verified),
-            *live.of_edges(verified, estate),
+            *live.of_chain(verified, estate),
             *([Target(Kind.RESOURCE, resource.id)] if resource else []),
         ]
         found = self._world.database.read(
             lambda tx: self._standings.of(tx, verified, targets, now), verified.tenant
         )
-        if found.off is not None or standing.over(verified, found) is not None:
+        gone = found.off or live.missing(verified, estate, now)
+        if gone is not None or standing.over(verified, found) is not None:
             return client, INACTIVE
         bound = confirmation.of(verified.claims)
         kind = bound.token_type if bound else "Bearer"

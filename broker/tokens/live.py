@@ -1,11 +1,13 @@
 """What must be live for a token to be minted or believed: one question, asked within the transaction (law 6)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from broker.denials import live
 from broker.denials.model import Kind, Target, edge_id
 from broker.estate.estate import Estate
+from broker.estate.model import Resource
 from broker.guard.verifier import VerifiedToken
+from broker.identity.federation.trusted.rules import SEPARATOR
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.database import Transaction
 from broker.tokens.model import Authority, TokenRequest
@@ -22,6 +24,9 @@ _REASONS = {
     Kind.TRANSACTION: ("invalid_grant", Reason.TOKEN_OFF),
     Kind.TOKEN: ("invalid_grant", Reason.TOKEN_OFF),
 }
+
+_NOBODY = "?"
+"""No resource has this id, so no edge leads from or to it."""
 
 
 def of_request(request: TokenRequest) -> list[Target]:
@@ -61,15 +66,39 @@ def of_authority(authority: Authority) -> list[Target]:
     ]
 
 
-def of_edges(token: VerifiedToken, estate: Estate) -> list[Target]:
-    """The edges that it came along: whoever acted exchanged from its own resource to that of who acted next."""
-    here, found = estate.by_exact_uri(token.audience), []
-    for actor in token.actors:
-        before = estate.of_client(actor.client_id)
-        if here is not None and before is not None:
-            found.append(Target(Kind.EDGE, edge_id(before.id, here.id)))
-        here = before
+def of_chain(token: VerifiedToken, estate: Estate) -> list[Target]:
+    """The servers that it went through before it came to its own, and the edges that it came along."""
+    found: list[Target] = []
+    for source, target in _steps(token, estate):
+        found += [Target(Kind.RESOURCE, source), Target(Kind.EDGE, edge_id(source, target))]
     return found
+
+
+def missing(token: VerifiedToken, estate: Estate, now: float) -> Target | None:
+    """An edge that it came along and that is there no more: removed, or ended, or what it led from is."""
+    for source, target in _steps(token, estate):
+        if estate.edge(source, target, now) is None:
+            return Target(Kind.EDGE, edge_id(source, target))
+    return None
+
+
+def _steps(token: VerifiedToken, estate: Estate) -> Iterator[tuple[str, str]]:
+    """From where to where it was exchanged, newest first; a client that is no server's any more stands as `?`.
+
+    Whoever acted exchanged from its own resource to that of who acted next. The first to act was given its token, and
+    along which ways a trusted issuer's went is for that issuer to know.
+    """
+    here = _id(estate.by_exact_uri(token.audience))
+    for actor in token.actors[:-1]:
+        if SEPARATOR in actor.client_id:
+            return
+        before = _id(estate.of_client(actor.client_id))
+        yield before, here
+        here = before
+
+
+def _id(resource: Resource | None) -> str:
+    return _NOBODY if resource is None else resource.id
 
 
 def require(tx: Transaction, targets: Iterable[Target], now: float) -> None:

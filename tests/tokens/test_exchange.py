@@ -1,5 +1,6 @@
 """RFC 8693 along edges: who acted stays visible, and nothing ever grows but the chain."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -104,8 +105,15 @@ def test_a_clients_own_token_does_not_go_where_users_have_to_agree(lab: Lab) -> 
     assert "auth_time" not in body
 
 
-def test_an_edge_added_later_asks_the_user_once_and_then_works(lab: Lab) -> None:
-    lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
+OTHER_WAY = pytest.mark.parametrize(
+    "beside", [False, True], ids=["the only way there", "beside another that was allowed"]
+)
+
+
+@OTHER_WAY
+def test_an_edge_added_later_asks_the_user_once_and_then_works(lab: Lab, beside: bool) -> None:
+    if not beside:
+        lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
     browser: Browser = lab.browser()
     subject = lab.redeem(lab.code(browser=browser)).json["access_token"]
     later = Edge("tickets", "ledger", {"tickets:read": ("ledger:read",)})
@@ -145,8 +153,10 @@ def test_whoever_comes_from_the_servers_page_signs_in_first_and_may_still_say_no
     assert [one["outcome"] for one in lab.facts("consent.granted")] == ["allowed"] * 2
 
 
-def test_a_later_edge_further_down_the_chain_asks_the_same_user_once(lab: Lab) -> None:
-    lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
+@OTHER_WAY
+def test_a_later_edge_further_down_the_chain_asks_the_same_user_once(lab: Lab, beside: bool) -> None:
+    if not beside:
+        lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "crm", "ledger"))
     browser = lab.browser()
     subject = lab.redeem(lab.code(browser=browser)).json["access_token"]
     later = Edge("notes", "ledger", {"notes:read": ("ledger:read",)})
@@ -154,7 +164,9 @@ def test_a_later_edge_further_down_the_chain_asks_the_same_user_once(lab: Lab) -
     notes = lab.exchange(subject, resource=NOTES).json["access_token"]
     refused = lab.exchange(notes, "notes-server", resource=LEDGER)
     lab.refused(refused, 400, "interaction_required", "edge_not_consented")
-    browser.allow(browser.get(refused.json["interaction_uri"].removeprefix(ISSUER)))
+    page = browser.get(refused.json["interaction_uri"].removeprefix(ISSUER))
+    assert "reached by <bdi>Notes</bdi>" in page.get_data(as_text=True)
+    browser.allow(page)
     assert lab.exchange(notes, "notes-server", resource=LEDGER).status_code == 200
 
 
@@ -258,6 +270,38 @@ def test_an_edge_that_gives_more_than_the_user_was_shown_gives_only_what_was_sho
     assert lab.exchange(lab.tokens(client_id="web-app")["access_token"]).json["scope"] == "crm:write"
 
 
+def test_what_one_way_gives_another_does_not_give_when_it_grows_later(lab: Lab) -> None:
+    """The user was shown that the notes may change the CRM, not that the ticket desk may."""
+
+    def edge(source: str, scope: str, *scopes: str) -> None:
+        lab.change(lambda tx: lab.broker.changes.put_edge(tx, Edge(source, "crm", {scope: scopes})))
+
+    edge("tickets", "tickets:read", "crm:read")
+    edge("notes", "notes:read", "crm:read", "crm:write")
+    subject = lab.tokens()["access_token"]
+    notes = lab.exchange(subject, resource=NOTES).json["access_token"]
+    edge("tickets", "tickets:read", "crm:read", "crm:write")
+    assert lab.exchange(notes, "notes-server").json["scope"] == "crm:read crm:write"
+    assert lab.exchange(subject).json["scope"] == "crm:read"
+    lab.refused(lab.exchange(subject, scope="crm:write"), 400, "interaction_required", "edge_not_consented")
+
+
+def test_an_earlier_consent_does_not_answer_for_an_edge_that_came_later(lab: Lab) -> None:
+    """Also where what it leads to was within reach; the pages tell which servers reach it."""
+    browser = lab.browser()
+    lab.code("web-app", browser=browser)
+    assert "code=" in browser.get(lab.authorize_url("web-app")).headers["Location"]
+    later = Edge("notes", "ledger", {"notes:read": ("ledger:read",)})
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, later))
+    page = browser.get(lab.authorize_url("web-app"))
+    both = "reached by <bdi>CRM</bdi>, <bdi>Notes</bdi>"
+    assert page.status_code == 200 and both in page.get_data(as_text=True)
+    browser.allow(page)
+    listed = browser.get("/account/apps").get_data(as_text=True)
+    [app] = re.findall(r'href="https://as\.example(/account/apps/[^"]+)"', listed)
+    assert both in browser.get(app).get_data(as_text=True)
+
+
 def test_a_scope_that_implies_another_asks_once_and_then_gives_both(lab: Lab) -> None:
     ledger = replace(
         lab.broker.estate().resources["ledger"],
@@ -316,6 +360,70 @@ def test_an_edge_that_is_switched_off_ends_what_came_along_it_however_far(lab: L
     assert lab.exchange(beside, "crm-server", resource=LEDGER).status_code == 200
     lab.lift("edge", "tickets->notes")
     assert lab.active(crm, "crm-server")
+
+
+def went_through(lab: Lab) -> tuple[str, str]:
+    """What `notes` and `crm` hold of one call: it went from the client to `tickets`, `notes` and `crm`."""
+    onward = Edge("crm", "ledger", {"crm:read": ("ledger:read",)}, consent=EdgeConsent.ADMIN)
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, onward))
+    notes = lab.exchange(lab.tokens()["access_token"], resource=NOTES).json["access_token"]
+    return notes, lab.exchange(notes, "notes-server").json["access_token"]
+
+
+@pytest.mark.attack("KILL-03")
+@pytest.mark.parametrize("middle", ["tickets", "notes"])
+def test_a_server_that_is_switched_off_ends_what_went_through_it_however_far(lab: Lab, middle: str) -> None:
+    _, crm = went_through(lab)
+    beside = lab.exchange(lab.tokens()["access_token"]).json["access_token"]
+    assert lab.active(crm, "crm-server")
+    lab.switch("resource", middle)
+    assert not lab.active(crm, "crm-server")
+    refused = lab.exchange(crm, "crm-server", resource=LEDGER)
+    record = lab.refused(refused, 400, "invalid_request", "resource_behind_off")
+    assert record["detail"] == f"resource {middle}"
+    assert lab.active(beside, "crm-server") is (middle == "notes")
+    lab.lift("resource", middle)
+    assert lab.active(crm, "crm-server")
+    assert lab.exchange(crm, "crm-server", resource=LEDGER).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["removed", "ended"])
+def test_an_edge_that_is_there_no_more_ends_what_came_along_it_however_far(lab: Lab, how: str) -> None:
+    edge = lab.broker.estate().edges["tickets", "notes"]
+    if how == "ended":
+        ending = replace(edge, expires_at=lab.clock.now() + 100)
+        lab.change(lambda tx: lab.broker.changes.put_edge(tx, ending))
+    notes, crm = went_through(lab)
+    beside = lab.exchange(lab.tokens()["access_token"]).json["access_token"]
+    assert lab.active(notes, "notes-server") and lab.active(crm, "crm-server")
+    if how == "ended":  # sooner than was known when they were made
+        ended = replace(edge, expires_at=lab.clock.now() + 1)
+        lab.change(lambda tx: lab.broker.changes.put_edge(tx, ended))
+        lab.clock.advance(1)
+    else:
+        lab.change(lambda tx: lab.broker.changes.remove_edge(tx, "tickets", "notes"))
+    assert not lab.active(notes, "notes-server") and not lab.active(crm, "crm-server")
+    for token, server, target in ((notes, "notes-server", CRM), (crm, "crm-server", LEDGER)):
+        refused = lab.exchange(token, server, resource=target)
+        record = lab.refused(refused, 400, "invalid_request", "edge_behind_off")
+        assert record["detail"] == "edge tickets->notes"
+    assert lab.active(beside, "crm-server")
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, edge))
+    assert lab.active(notes, "notes-server")
+
+
+def test_a_servers_own_work_came_along_no_edge(lab: Lab) -> None:
+    """The first in a chain got its token for itself, even where it is a server: no edge has to be there for it."""
+
+    def work(tx: object) -> None:
+        client = lab.broker.clients.within(tx, "tickets-server")
+        lab.broker.clients.put(tx, replace(client, grant_types=(EXCHANGE, "client_credentials")))
+        lab.broker.changes.remove_edge(tx, "tickets", "notes")
+
+    lab.change(work)
+    own = lab.client_credentials("tickets-server", resource=NOTES).json["access_token"]
+    answer = lab.exchange(own, "notes-server")
+    assert answer.status_code == 200 and lab.active(answer.json["access_token"], "crm-server")
 
 
 def test_an_edge_that_is_removed_is_gone(lab: Lab) -> None:

@@ -109,7 +109,7 @@ def refused(reason: Reason, work: object, *given: object, **more: object) -> OAu
 
 
 GRANT = Grant(
-    "gra", "gra", "acme", "alice", "first", ISSUER, "source", ("s0",), False, {"target": ("s1",)},
+    "gra", "gra", "acme", "alice", "first", ISSUER, "source", ("s0",), False, {"source->target": ("s1",)},
     START, "1", (), START, START + 999,
 )  # fmt: skip
 
@@ -130,6 +130,7 @@ def test_a_subject_stands_with_a_consent_that_stands() -> None:
         (Kind.TRANSACTION, Reason.TOKEN_OFF),
         (Kind.TOKEN, Reason.TOKEN_OFF),
         (Kind.ISSUER, Reason.ISSUER_OFF),
+        (Kind.RESOURCE, Reason.RESOURCE_BEHIND_OFF),
         (Kind.EDGE, Reason.EDGE_BEHIND_OFF),
     ],
 )
@@ -177,6 +178,12 @@ def test_a_user_is_asked_for_what_they_were_not_shown() -> None:
     for left, named in ((("s1", "s2"), True), (("s2",), False)):
         error = refused(Reason.EDGE_NOT_CONSENTED, consented, left, named)
         assert error.interaction_uri == "https://x/gra"
+
+
+def test_what_a_user_was_shown_of_another_way_there_gives_nothing() -> None:
+    shown = Standing(grant=replace(GRANT, downstream={"other->target": ("s1", "s2")}))
+    ask = {"named": False, "ask_at": "https://x/"}
+    refused(Reason.EDGE_NOT_CONSENTED, acted_for.consented, subject(), EDGE, TARGET, shown, ("s1",), **ask)
 
 
 def test_no_exchange_leaves_the_tenant() -> None:

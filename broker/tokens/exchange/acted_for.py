@@ -5,6 +5,7 @@ Liveness, tenant, consent and the scopes that it has to give; the caller's own r
 
 from broker.denials.model import Kind, edge_id
 from broker.estate import rules as estate_rules
+from broker.estate.estate import Estate
 from broker.estate.model import Edge, EdgeConsent, Resource
 from broker.protocol import scope as scope_rules
 from broker.protocol.errors import OAuthError, Reason
@@ -12,6 +13,13 @@ from broker.protocol.parameters import Parameters
 from broker.tokens import live
 from broker.tokens.exchange.model import Subject, bad_subject
 from broker.tokens.standing import Standing, over
+
+
+def require_way(subject: Subject, estate: Estate, now: float) -> None:
+    """Every edge that its token came along is still there."""
+    missing = live.missing(subject.token, estate, now)
+    if missing is not None:
+        raise bad_subject(Reason.EDGE_BEHIND_OFF, f"{missing.kind.value} {missing.id}")
 
 
 def require_tenant(subject: Subject, target: Resource) -> None:
@@ -115,5 +123,9 @@ def _off(standing: Standing) -> OAuthError:
     return bad_subject(behind or error.reason, error.detail)
 
 
-_BEHIND = {Kind.CLIENT: Reason.ACTOR_OFF, Kind.EDGE: Reason.EDGE_BEHIND_OFF}
-"""What is off behind the subject token is another thing than the caller or the edge that it wants to go along."""
+_BEHIND = {
+    Kind.CLIENT: Reason.ACTOR_OFF,
+    Kind.RESOURCE: Reason.RESOURCE_BEHIND_OFF,
+    Kind.EDGE: Reason.EDGE_BEHIND_OFF,
+}
+"""What is off behind the subject token is another thing than the caller, the target, or the edge that leads there."""

@@ -57,6 +57,7 @@ class AlongEdges:
         actor_token = self._actors.read(request, source, subject)
         aim = target.named(request)
         edge = caller.may_act(request, source, subject, aim, actor_token)
+        acted_for.require_way(subject, request.estate, request.now)
         acted_for.require_tenant(subject, aim)
         return _Verified(
             subject,
@@ -110,6 +111,7 @@ class AlongEdges:
             parent_jti=token.jti,
             via=edge.source,
             targets=(
+                *live.of_chain(token, request.estate),
                 Target(Kind.RESOURCE, edge.source),
                 Target(Kind.EDGE, edge_id(edge.source, edge.target)),
             ),

@@ -39,6 +39,7 @@ REFUSALS: Mapping[Reason, tuple[Question, str]] = {
     Reason.ISSUER_OFF: (Question.SUBJECT, "invalid_request"),
     Reason.ISSUER_UNAVAILABLE: (Question.SUBJECT, "temporarily_unavailable"),
     Reason.ACTOR_OFF: (Question.SUBJECT, "invalid_request"),
+    Reason.RESOURCE_BEHIND_OFF: (Question.SUBJECT, "invalid_request"),
     Reason.EDGE_BEHIND_OFF: (Question.SUBJECT, "invalid_request"),
     Reason.CHAIN_TOO_DEEP: (Question.SUBJECT, "invalid_request"),
     Reason.CHAIN_TOO_LARGE: (Question.SUBJECT, "invalid_request"),

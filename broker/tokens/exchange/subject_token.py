@@ -37,7 +37,7 @@ class SubjectTokens:
             expired = refused.reason == "expired"
             reason = Reason.SUBJECT_TOKEN_EXPIRED if expired else Reason.SUBJECT_TOKEN_INVALID
             raise bad_subject(reason, refused.reason) from None
-        return Subject(verified, (*live.of_token(verified), *live.of_edges(verified, request.estate)))
+        return Subject(verified, (*live.of_token(verified), *live.of_chain(verified, request.estate)))
 
     def _foreign(self, request: TokenRequest, caller: Resource, token: str, kind: str) -> Subject:
         types = (TYP_ACCESS_TOKEN,) if kind == ACCESS_TOKEN_TYPE else (TYP_ACCESS_TOKEN, *_PLAIN)
