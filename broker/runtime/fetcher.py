@@ -22,6 +22,10 @@ class Unusable(Exception):
     """An answer came, and it is not what was asked for; it is never kept, nor is an older one used instead."""
 
 
+class Crowded(EgressFailed):
+    """Too many fetches are under way: nobody was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """`largest` in bytes, the rest in seconds: one fetch takes at most `seconds`, an answer is kept between `shortest`
@@ -93,13 +97,13 @@ class Fetcher(Generic[T]):
         except EgressFailed as error:
             return self._in_vain(url, error)
 
-    def newer(self, url: str) -> Fetched[T]:
+    def newer(self, url: str, source: str | None = None) -> Fetched[T]:
         """As `get`, but asked for anew unless that was done within the pause, also in vain."""
         kept = self._kept.get(url)
         if kept is not None and self._clock.now() < kept.asked_at + self._bounds.pause:
             return kept
         try:
-            return self._fetch(url)
+            return self._fetch(url, source)
         except (EgressFailed, Unusable) as error:
             return self._in_vain(url, error)
 
@@ -108,6 +112,8 @@ class Fetcher(Generic[T]):
         kept, now = self._kept.get(url), self._clock.now()
         if kept is None or not self._usable(kept, now, isinstance(error, EgressFailed)):
             raise error
+        if isinstance(error, Crowded):
+            return kept
         tried = replace(kept, asked_at=now)
         self._keep(url, tried)
         return tried
@@ -121,9 +127,9 @@ class Fetcher(Generic[T]):
             raise type(tried[1])(f"{tried[1]}, a moment ago")
         with self._lock:  # who fetches and who waits for it hold a thread alike
             if self._inside.total() >= self._bounds.at_once:
-                raise EgressFailed("too many fetches are under way")
+                raise Crowded("too many fetches are under way")
             if source is not None and self._inside[source] >= self._bounds.of_one:
-                raise EgressFailed("too many fetches of one source are under way")
+                raise Crowded("too many fetches of one source are under way")
             self._inside[source or ""] += 1
             waited_for = self._under_way.get(url)
             if waited_for is None:

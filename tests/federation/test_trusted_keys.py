@@ -1,6 +1,7 @@
 """Where the keys of a trusted issuer come from: written down, an address, or its metadata; asked for within bounds."""
 
 import json
+import threading
 
 import pytest
 
@@ -47,8 +48,8 @@ def keys(net: Net, clock: Clock) -> IssuerKeys:
     return IssuerKeys(net, clock)
 
 
-def entry(**members: object) -> TrustedIssuer:
-    return TrustedIssuer("idp", ISSUER, None, ("acme",), (Use.WORKLOAD,), **members)
+def entry(name: str = "idp", **members: object) -> TrustedIssuer:
+    return TrustedIssuer(name, ISSUER, None, ("acme",), (Use.WORKLOAD,), **members)
 
 
 @pytest.mark.requirement("EXT-WIF-04")
@@ -115,3 +116,32 @@ def test_keys_of_an_issuer_that_is_away_are_used_for_an_hour_and_no_longer(
     clock.advance(3600)
     with pytest.raises(Unavailable):
         keys.of(there)
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_slow_issuer_takes_the_keys_of_no_other(net: Net, keys: IssuerKeys, newer: bool) -> None:
+    inside, go, get = threading.Semaphore(0), threading.Event(), net.get
+    net.pages = {KEYS: FIRST, f"{KEYS}1": FIRST, f"{KEYS}2": FIRST, f"{KEYS}3": FIRST}
+
+    def slow(url: str, **bounds: int) -> Answer:
+        if url != KEYS:
+            inside.release()
+            go.wait(20)
+        return get(url, **bounds)
+
+    net.get = slow  # type: ignore[method-assign]
+    threads = [
+        threading.Thread(
+            target=keys.of, args=(entry("slow", jwks_uri=f"{KEYS}{n}"),), kwargs={"newer": newer}
+        )
+        for n in "12"
+    ]
+    for thread in threads:
+        thread.start()
+        assert inside.acquire(timeout=20)
+    with pytest.raises(Unavailable, match="of one source"):
+        keys.of(entry("slow", jwks_uri=f"{KEYS}3"), newer=newer)
+    assert keys.of(entry(jwks_uri=KEYS), newer=newer) == FIRST
+    go.set()
+    for thread in threads:
+        thread.join()

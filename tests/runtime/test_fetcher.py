@@ -260,6 +260,27 @@ def test_one_source_leaves_room_for_the_others() -> None:
     assert found.get(URL, "greedy").value == 1 and not found._inside
 
 
+def test_who_is_not_let_in_has_asked_nobody() -> None:
+    inside, go, clock = threading.Semaphore(0), threading.Event(), Clock()
+    hosts = Hosts(good())
+    found = fetcher(hosts, clock, Bounds(100, 5.0, 60.0, 1000.0, 500.0, 30.0, at_once=1))
+    asked_at = found.get(URL).asked_at
+
+    def wait() -> None:
+        inside.release()
+        go.wait(20)
+
+    hosts.meanwhile = wait
+    clock.time += 61
+    thread = threading.Thread(target=found.get, args=(f"{URL}0",))
+    thread.start()
+    inside.acquire(timeout=20)
+    assert found.newer(URL, "greedy").asked_at == found.get(URL).asked_at == asked_at
+    go.set()
+    thread.join()
+    assert found.newer(URL).asked_at == clock.time
+
+
 def test_only_so_many_threads_wait_for_one_fetch() -> None:
     inside, go = threading.Semaphore(0), threading.Event()
     hosts = Hosts(good())

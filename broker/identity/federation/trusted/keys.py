@@ -29,22 +29,23 @@ class IssuerKeys:
         if entry.jwks is not None:
             found = json.loads(entry.jwks)
             return found if isinstance(found, dict) else {}
-        return self._fetched(entry.jwks_uri or self._discovered(entry), newer)
+        return self._fetched(entry, entry.jwks_uri or self._discovered(entry), newer)
 
     def _discovered(self, entry: TrustedIssuer) -> str:
         """The address that its metadata names: OpenID discovery, or RFC 8414 where there is none."""
         try:
-            document = self._fetched(entry.issuer.removesuffix("/") + upstream.WELL_KNOWN, newer=False)
+            document = self._fetched(entry, entry.issuer.removesuffix("/") + upstream.WELL_KNOWN, newer=False)
         except Unavailable:
             parts = urlsplit(entry.issuer)
             path = parts.path.removesuffix("/")
-            document = self._fetched(f"{parts.scheme}://{parts.netloc}{_RFC8414}{path}", newer=False)
+            document = self._fetched(entry, f"{parts.scheme}://{parts.netloc}{_RFC8414}{path}", newer=False)
         if document.get("issuer") != entry.issuer:
             raise Unavailable("metadata: the issuer is not the configured one")
         return upstream.endpoint(document, "jwks_uri", is_loopback(entry.issuer))
 
-    def _fetched(self, url: str, newer: bool) -> Mapping[str, object]:
+    def _fetched(self, entry: TrustedIssuer, url: str, newer: bool) -> Mapping[str, object]:
+        """A slow issuer takes a share of the fetches, and none of the others'."""
         try:
-            return (self._documents.newer if newer else self._documents.get)(url).value
+            return (self._documents.newer if newer else self._documents.get)(url, entry.id).value
         except (EgressFailed, EgressRefused, Unusable) as error:
             raise Unavailable(f"{urlsplit(url).path}: {error}"[:200]) from None
