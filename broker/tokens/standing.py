@@ -38,9 +38,18 @@ class Standings:
         self._grants, self._people, self._sessions = grants, people, sessions
 
     def of(
-        self, inside: Transaction, token: VerifiedToken, targets: Iterable[Target], now: float
+        self,
+        inside: Transaction,
+        token: VerifiedToken,
+        targets: Iterable[Target],
+        now: float,
+        *,
+        hold: bool = False,
     ) -> Standing:
-        """Read behind the wall of the token's tenant. `targets`: everything whose end ends the token."""
+        """Read behind the wall of the token's tenant. `targets`: everything whose end ends the token.
+
+        `hold`: something is made of it in this transaction, and its sign-in cannot be ended before that is over.
+        """
         off = denials.first_off(inside, targets, now)
         if off is not None:
             return Standing(off)
@@ -48,7 +57,7 @@ class Standings:
         if grant is None:
             return Standing()
         asks = grant.sid is not None and not grant.offline
-        signed_out = asks and self._sessions.signed_out(inside, grant.sid or "")
+        signed_out = asks and self._sessions.signed_out(inside, grant.sid or "", hold=hold)
         return Standing(None, grant, self._gone(inside, grant, now), signed_out)
 
     def _gone(self, inside: Transaction, grant: Grant, now: float) -> Reason | None:

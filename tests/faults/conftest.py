@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import lab as labs
 from tests.engines import Engine, Postgres, Sqlite
+from tests.lab import Lab
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,12 @@ def either(request: pytest.FixtureRequest) -> Engine:
         "sqlite_engine" if request.param == "sqlite" else "postgres_engine"
     )
     return engine
+
+
+@pytest.fixture
+def crowded(postgres_engine: Postgres, tmp_path: Path) -> Iterator[Lab]:
+    """A broker on PostgreSQL, where units of work run side by side."""
+    made = labs.make(tmp_path, postgres_engine)
+    yield made
+    made.broker.close()
+    postgres_engine.drop(made.broker.settings.database)

@@ -1,11 +1,8 @@
 """OWASP ASVS V7.4.3: a new password ends what the old one began, whichever of the two is committed first."""
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from broker.cli.local import origin_of
 from broker.identity.sessions.sessions import Sessions
@@ -16,35 +13,10 @@ from broker.identity.users.password import Passwords
 from broker.identity.users.ways_in import WaysIn
 from broker.protocol.errors import Reason
 from broker.runtime.database import Transaction
-from tests import lab as labs
-from tests.engines import Postgres
+from tests.faults.beside import meanwhile
 from tests.lab import PASSWORD, Lab, Page
 
 OLD, NEW, OTHER = PASSWORD, "an unheard of sentence", "another such sentence"
-
-
-@pytest.fixture
-def crowded(postgres_engine: Postgres, tmp_path: Path) -> Iterator[Lab]:
-    """A broker on PostgreSQL, where units of work run side by side."""
-    made = labs.make(tmp_path, postgres_engine)
-    yield made
-    made.broker.close()
-    postgres_engine.drop(made.broker.settings.database)
-
-
-def meanwhile(lab: Lab, work: Callable[[], object]) -> threading.Thread:
-    """`work` in a thread of its own, which by now is through or waits for somebody else's lock."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    engine = create_engine(lab.broker.settings.database)
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with engine.connect() as connection:
-        while thread.is_alive() and not connection.execute(waiting).scalar_one():
-            connection.rollback()
-    engine.dispose()
-    return thread
 
 
 def outdate(lab: Lab) -> None:

@@ -209,13 +209,17 @@ def test_a_sign_in_is_over_when_none_of_its_sessions_goes_on(database: Database)
     def signed_out(sid: str) -> bool:
         return database.read(lambda tx: sessions.signed_out(tx, sid))
 
-    assert over(first.id) is None
+    def goes_on(sid: str) -> bool:
+        return database.write(lambda tx: sessions.hold(tx, sid))
+
+    assert over(first.id) is None and goes_on(first.sid)
     database.write(lambda tx: sessions.end(tx, "a", NOW))
+    assert goes_on(first.sid)
     assert over(first.id) is None, "another session goes on with it"
     assert not signed_out(first.sid)
     database.write(lambda tx: sessions.end(tx, "b", NOW))
     assert over(first.id) == over(second.id) == first.sid
-    assert signed_out(first.sid)
+    assert signed_out(first.sid) and not goes_on(first.sid) and not goes_on("never")
     assert over(other.id) is None and over("never") is None
     assert not signed_out(other.sid) and not signed_out("never")
 

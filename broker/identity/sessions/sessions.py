@@ -142,9 +142,12 @@ class Sessions:
         for session_id in store.end_all(tx, user_id, self._world.clock.now()):
             self._ended(tx, session_id, user_id, None)
 
-    def signed_out(self, tx: Transaction, sid: str) -> bool:
-        """Within `tx`: whether this sign-in was ended. One that only grew old was not, nor one that is not known."""
-        return store.signed_out(tx, sid)
+    def signed_out(self, tx: Transaction, sid: str, *, hold: bool = False) -> bool:
+        """Within `tx`: whether this sign-in was ended. One that only grew old was not, nor one that is not known.
+
+        `hold`: whoever would end it waits until `tx` is over, so that what is made meanwhile was made before (law 6).
+        """
+        return not (hold and store.hold(tx, sid)) and store.signed_out(tx, sid)
 
     def sweep(self, tx: Transaction) -> None:
         store.sweep(tx, self._world.clock.now() - self._absolute - 86400)

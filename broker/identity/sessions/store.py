@@ -112,6 +112,11 @@ _SIGNED_OUT = (
     )
     .limit(1)
 )
+_HOLD = (
+    select(session_table.c.id)
+    .where(session_table.c.sid == bindparam("which"), session_table.c.ended_at.is_(None))
+    .with_for_update(read=True)  # SQLite writes one unit after the other anyway
+)
 _SWEEP = delete(session_table).where(session_table.c.auth_time <= bindparam("long_ago"))
 _OPEN = select(session_table).where(session_table.c.ended_at.is_(None)).order_by(session_table.c.id)
 
@@ -209,6 +214,11 @@ def over(tx: Transaction, session_id: str) -> str | None:
 def signed_out(tx: Transaction, sid: str) -> bool:
     """Whether a sign-in was ended, and no session goes on with it."""
     return tx.execute(_SIGNED_OUT, which=sid).first() is not None
+
+
+def hold(tx: Transaction, sid: str) -> bool:
+    """Whether a session goes on with this sign-in; none of those can be ended before `tx` is over."""
+    return tx.execute(_HOLD, which=sid).first() is not None
 
 
 def sweep(tx: Transaction, long_ago: float) -> None:

@@ -73,7 +73,7 @@ class AlongEdges:
         subject, edge, token = verified.subject, verified.edge, verified.subject.token
         inside = tx.inside(token.tenant)
         # Read again at the mint: what was true when the request came may have ended since.
-        standing = self._standings.of(inside, token, subject.live, request.now)
+        standing = self._standings.of(inside, token, subject.live, request.now, hold=True)
         acted_for.require_standing(subject, standing)
         if verified.actor_token is not None:
             _spend(inside, verified.actor_token, request.now)

@@ -18,7 +18,7 @@ from broker.identity.sessions.sessions import Sessions
 from broker.identity.users.people import People
 from broker.protocol import acr, jws
 from broker.protocol import scope as scope_rules
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import About, OAuthError, Reason, concerning
 from broker.protocol.jws import InvalidToken
 from broker.protocol.names import ID_JAG_TOKEN_TYPE, ID_TOKEN_TYPE, REFRESH_TOKEN_TYPE
 from broker.runtime.database import Transaction
@@ -79,11 +79,16 @@ class ToIdJag:
 
     def redeem(self, tx: Transaction, request: TokenRequest, verified: object) -> Authority:
         assert isinstance(verified, _Verified)
-        recipient = verified.recipient
-        if self._issuers.within(tx, recipient.id) != recipient:
+        if self._issuers.within(tx, verified.recipient.id) != verified.recipient:
             raise _unknown_recipient()
         grant = self._grant(tx, request, verified)
-        inside = tx.inside(grant.tenant)
+        with concerning(About(grant.tenant, grant.user_id, None, None, grant.id)):
+            return self._authority(tx, request, verified, grant)
+
+    def _authority(
+        self, tx: Transaction, request: TokenRequest, verified: _Verified, grant: Grant
+    ) -> Authority:
+        recipient, inside = verified.recipient, tx.inside(grant.tenant)
         mine = [Target(Kind.USER, grant.user_id), Target(Kind.GRANT, grant.id)]
         off = denials.first_off(inside, mine, request.now)
         if off is not None:
@@ -95,6 +100,9 @@ class ToIdJag:
                 raise
             raise bad_subject(error.reason, error.detail) from None
         _require_sign_in(recipient, grant, request.now)
+        latest = min(grant.expires_at, request.now + recipient.lifetime)
+        if int(latest) <= int(request.now):
+            raise bad_subject(Reason.GRANT_EXPIRED, "less than a second is left")
         return Authority(
             subject=grant.user_id,
             tenant=grant.tenant,
@@ -106,7 +114,7 @@ class ToIdJag:
             issuer=request.door.issuer,
             client=request.client,
             confirmation=request.confirmation,
-            latest_expiry=request.now + recipient.lifetime,
+            latest_expiry=latest,
             last_used_at=grant.last_used_at,
             auth=consented.auth_claims(grant),
             issued_token_type=ID_JAG_TOKEN_TYPE,
@@ -154,7 +162,7 @@ class ToIdJag:
     def _grant(self, tx: Transaction, request: TokenRequest, verified: _Verified) -> Grant:
         if verified.user_id is None:
             return self._of_refresh_token(tx, request, verified)
-        if verified.sid is None or self._sessions.signed_out(tx, verified.sid):
+        if verified.sid is None or self._sessions.signed_out(tx, verified.sid, hold=True):
             raise bad_subject(Reason.SESSION_OVER)
         found = {
             grant.tenant: grant
@@ -173,22 +181,23 @@ class ToIdJag:
         row = self._families.find(tx, verified.token)
         if row is None or row.door != request.door.issuer:
             raise bad_subject(Reason.REFRESH_UNKNOWN)
-        if row.client_id != request.client.client_id:
-            raise bad_subject(Reason.REFRESH_FOREIGN)
-        if row.spent_at is not None or row.expires_at <= request.now:
-            raise bad_subject(Reason.REFRESH_EXPIRED)
-        if row.confirmation is not None and request.confirmation is None:
-            raise bad_subject(Reason.CONSTRAINT_LOST)
-        grant = self._grants.within(tx, row.grant_id)
-        if grant is None:
-            raise bad_subject(Reason.GRANT_EXPIRED)
-        if grant.tenant not in verified.recipient.tenants:
-            raise OAuthError(
-                "invalid_target",
-                "That server does not serve the user's tenant.",
-                Reason.TENANT_NOT_SERVED,
-            )
-        return grant
+        with concerning(About(row.tenant, None, None, None, row.grant_id)):
+            if row.client_id != request.client.client_id:
+                raise bad_subject(Reason.REFRESH_FOREIGN)
+            if row.spent_at is not None or row.expires_at <= request.now:
+                raise bad_subject(Reason.REFRESH_EXPIRED)
+            if row.confirmation is not None and request.confirmation is None:
+                raise bad_subject(Reason.CONSTRAINT_LOST)
+            grant = self._grants.within(tx, row.grant_id)
+            if grant is None:
+                raise bad_subject(Reason.GRANT_EXPIRED)
+            if grant.tenant not in verified.recipient.tenants:
+                raise OAuthError(
+                    "invalid_target",
+                    "That server does not serve the user's tenant.",
+                    Reason.TENANT_NOT_SERVED,
+                )
+            return grant
 
 
 def _unknown_recipient() -> OAuthError:
