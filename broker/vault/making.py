@@ -9,6 +9,7 @@ from broker.protocol.origin import Origin
 from broker.runtime.database import Conflict, Transaction
 from broker.runtime.world import World
 from broker.vault import reach, store
+from broker.vault.ending import Ending
 from broker.vault.model import Account, Connected, Connection, Reach, State, Tokens, Visit
 from broker.vault.sealing import Sealing
 
@@ -16,8 +17,8 @@ _NOBODY = Account("", "")
 
 
 class Making:
-    def __init__(self, world: World, recorder: Recorder, sealing: Sealing) -> None:
-        self._world, self._recorder, self._sealing = world, recorder, sealing
+    def __init__(self, world: World, recorder: Recorder, sealing: Sealing, ending: Ending) -> None:
+        self._world, self._recorder, self._sealing, self._ending = world, recorder, sealing, ending
 
     def keep(
         self,
@@ -71,6 +72,8 @@ class Making:
         elif not store.renew(tx, before.version, connection, sealed):
             raise Conflict
         self._recorder.record(tx, _fact(connection, before), origin)
+        if found is not None:
+            self._ending.replaced(tx, *found, connection, origin)
         return connection
 
 

@@ -21,6 +21,7 @@ from broker.runtime.database import Unavailable as DatabaseUnavailable
 from broker.runtime.world import World
 from broker.vault import reach, store
 from broker.vault.credentials.credentials import Credentials
+from broker.vault.ending import Ending
 from broker.vault.model import Connection, Sealed, State, Tokens
 from broker.vault.refused import unreadable
 from broker.vault.sealing import Sealing
@@ -45,11 +46,13 @@ class Refreshing:
         upstream: Upstream,
         credentials: Credentials,
         sealing: Sealing,
+        ending: Ending,
         estate: Callable[[], Estate],
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self._world, self._recorder, self._upstream = world, recorder, upstream
         self._credentials, self._sealing, self._estate = credentials, sealing, estate
+        self._ending = ending
         self._wait = wait or threading.Event().wait
         self._lock = threading.Lock()
         self._under_way: dict[tuple[str, int], Future[None]] = {}
@@ -195,6 +198,13 @@ class Refreshing:
         def unit(tx: Transaction) -> None:
             if store.renew(tx, connection.version, successor, sealed):
                 self._recorder.record(tx, fact, origin)
+                return
+            found = store.get(tx, connection.id)
+            if (
+                found is None or found[1] is None or found[1].access != sealed.access
+            ):  # else: a commit unknown
+                after = None if found is None else found[0]
+                self._ending.unkept(tx, successor, tokens, after, "replaced while refreshed", origin)
 
         for attempt in range(_COMMITS):
             try:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    case,
     insert,
     or_,
     select,
@@ -143,11 +144,14 @@ _BREAK = (
         leased_until=None,
     )
 )
+_LEFT = bindparam("then", type_=String) == State.DISCONNECTED.value
 _ERASE = (
     update(connection_table)
     .where(*_AT)
     .values(
         state=bindparam("then"),
+        account_id=case((_LEFT, ""), else_=_c.account_id),
+        account_name=case((_LEFT, ""), else_=_c.account_name),
         version=_c.version + 1,
         refreshable=False,
         expires_at=None,
@@ -292,7 +296,7 @@ def broke(tx: Transaction, connection_id: str, so_far: int, why: str, now: float
 
 
 def erase(tx: Transaction, connection_id: str, so_far: int, state: State, why: str, now: float) -> bool:
-    """Nothing of its tokens is left here."""
+    """Nothing of its tokens is left here; of one that its user left, nothing of the account either."""
     done = tx.execute(
         _ERASE, wall=tx.tenant, which=connection_id, so_far=so_far, then=state.value, because=why, now=now
     )

@@ -133,6 +133,29 @@ def test_whoever_died_at_the_last_attempt_leaves_an_end_behind(lab: Lab, ear: Ea
     assert lab.rows("logout_notice") == 0
 
 
+def test_a_client_that_is_dead_holds_up_no_other_whatever_it_has_waiting(lab: Lab, ear: Ear) -> None:
+    dead = Ear()
+    dead.status = 500
+    try:
+        openid.add(lab, "rp-dead", logout_uri=dead.url)
+        first, other = openid.login(lab, "rp-dead"), openid.login(lab)
+        first.logout()
+        lab.sql("UPDATE logout_notice SET next_at = next_at - 5")
+        for number in range(150):
+            lab.sql(
+                "INSERT INTO logout_notice SELECT ?, tenant, door, client_id, user_id, sid, attempts, next_at"
+                " FROM logout_notice WHERE id LIKE 'out_%' AND client_id = 'rp-dead' LIMIT 1",
+                f"out-{number}",
+            )
+        other.logout()
+        assert [said["aud"] for said in told(lab, ear)] == [RP]
+        assert told(lab, ear) == [] and len(dead.heard) == 1, "and it is asked once for all that waits"
+        lab.clock.advance(10)
+        assert told(lab, ear) == [] and len(dead.heard) == 2
+    finally:
+        dead.close()
+
+
 def test_a_logout_token_is_signed_as_the_clients_id_tokens_are(lab: Lab, ear: Ear) -> None:
     openid.add(lab, logout_uri=ear.url, id_token_alg="EdDSA")
     got = openid.login(lab)

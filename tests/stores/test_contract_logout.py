@@ -1,5 +1,7 @@
 """Notices of sign-outs: the same on both engines, and one attempt at a time."""
 
+from dataclasses import replace
+
 import pytest
 
 from broker.authorization.logout import store as notices
@@ -43,3 +45,15 @@ def test_a_notice_that_is_over_is_dropped_once(database: Database) -> None:
     results = race(8, lambda _: database.write(lambda tx: notices.drop(tx, "out-a")))
     assert sorted(results) == [False] * 7 + [True]
     assert due(database) == [notice("b")]
+
+
+def test_notices_come_in_turns_and_all_of_one_client_are_put_off_at_once(database: Database) -> None:
+    many = [notice("b", next_at=NOW - 3), *(replace(notice("b"), id=f"out-{n}") for n in range(3))]
+    other, later = notice("a"), replace(notice("b", next_at=LATER), id="out-later")
+    add(database, *many, later, other)
+    assert due(database, most=3) == [many[0], other, many[1]]
+    database.write(lambda tx: notices.put_off(tx, notice("b").client_id, NOW, NOW + 5))
+    assert due(database, NOW + 4) == [other]
+    again = due(database, NOW + 5)
+    assert sorted(one.id for one in again) == ["out-0", "out-1", "out-2", "out-a", "out-b"]
+    assert {one.attempts for one in again} == {0} and later in due(database, LATER)

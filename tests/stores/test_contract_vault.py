@@ -98,7 +98,10 @@ def test_what_is_erased_is_gone_from_the_row_and_from_lists(database: Database) 
     found = database.read(lambda tx: vault.get(tx, "con-a"))
     assert found is not None and found[1] is None
     assert (found[0].state, found[0].version, found[0].refreshable) == (State.DISCONNECTED, 2, False)
-    assert database.read(vault.every) == [connection("b")]
+    assert found[0].account == Account("", "")
+    assert database.write(lambda tx: vault.erase(tx, "con-b", 1, State.NEEDS_RECONNECT, "off", NOW)) is True
+    assert held(database, "con-b").account == connection("b").account, "whose it is again, when it is"
+    assert [one.id for one in database.read(vault.every)] == ["con-b"]
 
 
 def test_an_access_token_is_over_before_its_time_and_the_use_of_one_is_kept_now_and_then(
@@ -167,9 +170,11 @@ def test_releases_are_found_while_their_token_is_good_and_ended_once(database: D
     assert database.read(lambda tx: releases.of(tx, "con-a", 9)) == [
         replace(first, ended_at=NOW, withdrawn=True)
     ]
-    assert database.write(lambda tx: releases.end_all(tx, "con-a", NOW, withdrawn=False)) == 0
-    assert database.write(lambda tx: releases.end_all(tx, "con-b", NOW, withdrawn=False, version=2)) == 0
-    assert database.write(lambda tx: releases.end_all(tx, "con-b", NOW, withdrawn=False)) == 1
+    assert database.write(lambda tx: releases.end_all(tx, "con-a", NOW, withdrawn=False)) == []
+    assert database.write(lambda tx: releases.end_all(tx, "con-b", NOW, withdrawn=False, version=2)) == []
+    assert database.write(lambda tx: releases.end_all(tx, "con-b", NOW, withdrawn=False)) == [
+        replace(endless, ended_at=NOW)
+    ]
     database.write(lambda tx: releases.sweep(tx, LATER, NOW - 1))
     assert database.read(lambda tx: [releases.of(tx, f"con-{name}", 9) for name in "abc"]) == [
         [],
@@ -199,6 +204,22 @@ def test_all_that_is_off_among_many_is_found_at_once(database: Database) -> None
     aims = [Target(Kind.GRANT, name) for name in ("a", "b", "c")]
     for aim, tenant in zip(aims, ("acme", "globex", None), strict=True):
         database.write(
+def test_farewells_come_in_turns_and_all_of_one_resource_are_put_off_at_once(database: Database) -> None:
+    many = [farewell("b", next_at=NOW - 3), *(replace(farewell("b"), id=f"bye-{n}") for n in range(3))]
+    other = farewell("a")
+    later = replace(farewell("b", next_at=LATER), id="bye-later")
+    for one in (*many, later, other):
+        database.write(lambda tx, one=one: farewells.add(tx, one))
+    found = database.read(lambda tx: farewells.due(tx, NOW, 3))
+    assert found == [many[0], other, many[1]]
+    database.write(lambda tx: farewells.put_off(tx, "resource-b", NOW, NOW + 5))
+    assert database.read(lambda tx: farewells.due(tx, NOW + 4, 9)) == [other]
+    again = database.read(lambda tx: farewells.due(tx, NOW + 5, 9))
+    assert sorted(one.id for one in again) == ["bye-0", "bye-1", "bye-2", "bye-a", "bye-b"]
+    assert {one.attempts for one in again} == {0}
+    assert later in database.read(lambda tx: farewells.due(tx, LATER, 9))
+
+
             lambda tx, aim=aim, tenant=tenant: denials.throw(tx, aim, tenant, NOW, "why", final=False),
             throwing=True,
         )

@@ -151,3 +151,8 @@ def cases(mark: Callable[[str], str]) -> Iterator[tuple[Callable[..., object], C
     yield farewells.due, lambda tx, o: farewells.due(tx, NOW, 100), False
     yield farewells.attempt, lambda tx, o: farewells.attempt(tx, farewell(mark(o), o), LATER), False
     yield farewells.drop, lambda tx, o: farewells.drop(tx, f"bye-{mark(o)}"), False
+    yield (
+        farewells.put_off,
+        lambda tx, o: farewells.put_off(tx, f"resource-{mark(o)}", NOW, LATER),
+        False,
+    )

@@ -324,6 +324,7 @@ def _cases() -> Iterator[Case]:
     yield case(notices.add, lambda tx, o: notices.add(tx, notice("new", o)), adds=True)
     yield case(notices.due, lambda tx, o: notices.due(tx, NOW, 100))
     yield case(notices.attempt, lambda tx, o: notices.attempt(tx, notice(mark(o), o), LATER))
+    yield case(notices.put_off, lambda tx, o: notices.put_off(tx, f"client-{mark(o)}", NOW, LATER))
     yield case(notices.drop, lambda tx, o: notices.drop(tx, f"out-{mark(o)}"))
 
     yield case(tokens.add, lambda tx, o: tokens.add(tx, "new", refresh("new", o)), adds=True)

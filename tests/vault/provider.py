@@ -41,7 +41,8 @@ class Provider:
     `rotates`: each refresh voids the token it was made with, and one that is presented again ends its grant.
     `lifetime`: of access tokens as told, None: not told. `style`: "form" answers form-encoded, with 200 for errors,
     scopes with commas. `answers` are whole answers by path, `lost` paths whose work is done and never answered, `wider`
-    what is granted beyond what was asked. `revokes`: whether tokens can be revoked there. `says_issuer`: in redirects.
+    what is granted beyond what was asked. `revokes`: whether tokens can be revoked there, `ends_grants`: whether all of
+    its grant goes with a token that is, or that one token alone. `says_issuer`: in redirects.
     """
 
     authority: Authority | None = None
@@ -52,6 +53,7 @@ class Provider:
     refreshable: bool = True
     wider: str = ""
     revokes: bool = True
+    ends_grants: bool = True
     says_issuer: bool = False
     answers: dict[str, Answer] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
@@ -110,6 +112,12 @@ class Provider:
     def works(self, token: str) -> bool:
         """Whether an access token is good at the API there."""
         return self._of(token) is not None
+
+    def alive(self) -> set[str]:
+        """Every token that is good for something there."""
+        with self._lock:
+            kept = [one for one in self.grants if not one.over]
+            return {token for one in kept for token in (*one.access, one.refresh) if token}
 
     def forget(self) -> None:
         """The person takes back there what they allowed: nothing works any more, and nobody is told."""
@@ -209,14 +217,19 @@ class Provider:
         return self._said(members, 200)
 
     def _revoke(self, asked: Asked) -> Answer:
-        """RFC 7009: the token, and all of its grant."""
+        """RFC 7009: the token, and all of its grant, or not."""
         if not self.revokes or not _knows(asked):
             return self._failed("invalid_client" if self.revokes else "temporarily_unavailable", 503)
         with self._lock:
             for grant in self.grants:
-                if asked.form.get("token") in {*grant.access, grant.refresh}:
+                token = asked.form.get("token", "")
+                if token not in {*grant.access, grant.refresh}:
+                    continue
+                if self.ends_grants:
                     grant.access.clear()
                     grant.over = True
+                grant.access.discard(token)
+                grant.refresh = None if token == grant.refresh else grant.refresh
         return 200, {}, b""
 
     def _account(self, asked: Asked) -> Answer:

@@ -69,6 +69,11 @@ class Setting:
 
         self.lab.change(work)
 
+    def without_revocation(self) -> None:
+        """From now on, the file names no address at which tokens of `forge` can be revoked."""
+        resource = self.resource("forge", self.forge, revocation_endpoint=None)
+        self.lab.change(lambda tx: self.lab.broker.changes.put_resource(tx, resource))
+
     # A person
 
     def signed_in(self, user: str = "alice", browser: Browser | None = None, door: str = "") -> Browser:

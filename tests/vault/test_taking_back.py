@@ -1,9 +1,13 @@
 """RFC 7009: what is off here is taken back at the provider, or said to be alive there until its end."""
 
+from dataclasses import replace
+
 import pytest
 
+from broker.denials.model import edge_ends
 from broker.vault.farewells.farewells import WAITS
 from broker.vault.model import State
+from tests.lab import NOTES
 from tests.vault.steps import Setting
 
 
@@ -11,14 +15,6 @@ def handed(vault: Setting) -> str:
     """An access token in the hands of `tickets`."""
     vault.connect(vault.signed_in())
     return str(vault.released().json["access_token"])
-
-
-def without_revocation(vault: Setting) -> None:
-    vault.lab.change(
-        lambda tx: vault.lab.broker.changes.put_resource(
-            tx, vault.resource("forge", vault.forge, revocation_endpoint=None)
-        )
-    )
 
 
 @pytest.mark.parametrize("kind", ["user", "tenant", "resource", "edge", "client", "grant", "everything"])
@@ -49,6 +45,40 @@ def test_a_switch_takes_back_at_the_provider_what_was_released_before(vault: Set
     assert len(vault.lab.facts()) == before
 
 
+@pytest.mark.attack("KILL-03")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "resource tickets",
+        "resource notes",
+        "edge tickets->notes",
+        "edge notes->forge",
+        "no edge tickets->notes",
+        "no edge notes->forge",
+    ],
+)
+def test_what_ends_a_chain_takes_back_what_was_released_at_its_end(vault: Setting, what: str) -> None:
+    """Any server that the call went through, and any edge that it came along: switched off, or there no more."""
+    lab = vault.lab
+    last = replace(
+        lab.broker.estate().edges["tickets", "forge"], source="notes", scopes={"notes:read": ("repo:read",)}
+    )
+    lab.change(lambda tx: lab.broker.changes.put_edge(tx, last))
+    vault.connect(vault.signed_in())
+    notes = lab.exchange(vault.call(), resource=NOTES).json["access_token"]
+    token = vault.released(notes, "notes-server").json["access_token"]
+    vault.lab.broker.vault.tend()
+    assert vault.forge.works(token)
+    kind, _, target = what.rpartition(" ")
+    if kind == "no edge":
+        lab.change(lambda tx: lab.broker.changes.remove_edge(tx, *edge_ends(target)))
+    else:
+        lab.switch(kind, target)
+    vault.lab.broker.vault.tend()
+    assert not vault.forge.works(token)
+    assert lab.last("release.ended")["resource"] == "notes"
+
+
 def test_a_switch_about_somebody_else_takes_nothing_back(vault: Setting) -> None:
     token = handed(vault)
     for kind, target in (
@@ -70,7 +100,7 @@ def test_a_grant_that_its_user_takes_back_takes_the_token_back(vault: Setting) -
 
 
 def test_where_nothing_can_be_revoked_the_evidence_says_until_when_it_is_alive(vault: Setting) -> None:
-    without_revocation(vault)
+    vault.without_revocation()
     token = handed(vault)
     vault.lab.switch("user", "alice")
     vault.lab.broker.vault.tend()
@@ -160,7 +190,7 @@ def test_a_provider_that_comes_back_is_told(vault: Setting) -> None:
 
 @pytest.mark.attack("VAULT-16")
 def test_where_nothing_can_be_revoked_disconnecting_says_until_when(vault: Setting) -> None:
-    without_revocation(vault)
+    vault.without_revocation()
     token = handed(vault)
     vault.disconnect(vault.signed_in())
     assert vault.lab.last("connection.ended")["change"]["told"] is False  # type: ignore[index]

@@ -54,19 +54,25 @@ class LogoutNotices:
             store.add(tx, notice)
 
     def deliver(self) -> None:
-        """The background duty: try what is due. A client that does not answer holds up none but its own."""
+        """The background duty: try what is due, a few of each client. One that does not answer puts off its own."""
         began, silent = self._world.clock.now(), set[str]()
         for notice in self._world.database.read(lambda tx: store.due(tx, began, _MOST_AT_ONCE)):
-            if self._world.clock.now() - began > _LONGEST:
+            now = self._world.clock.now()
+            if now - began > _LONGEST:
                 return
             if notice.client_id not in silent and not self._tried(notice):
                 silent.add(notice.client_id)
+                self._world.database.write(
+                    lambda tx, one=notice, now=now: store.put_off(  # type: ignore[misc]
+                        tx, one.client_id, now, now + WAITS[0]
+                    )
+                )
 
     def _tried(self, notice: Notice) -> bool:
         """False when the client could not be told now."""
         if notice.attempts > len(WAITS):  # whoever made the last attempt did not live to say so
             self._over(notice, "no answer")
-            return False
+            return True
         wait = WAITS[min(notice.attempts, len(WAITS) - 1)]
         again_at = self._world.clock.now() + wait
 

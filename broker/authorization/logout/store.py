@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Float, Integer, Row, String, Table, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    Row,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from broker.authorization.logout.model import Notice
 from broker.runtime.database import Transaction, metadata, wall
@@ -21,10 +34,19 @@ notice_table = Table(
 )
 
 _ADD = insert(notice_table)
-_DUE = (
-    select(notice_table)
+_TURNS = (
+    select(
+        *notice_table.c,
+        func.row_number()
+        .over(partition_by=notice_table.c.client_id, order_by=(notice_table.c.next_at, notice_table.c.id))
+        .label("turn"),
+    )
     .where(wall(notice_table), notice_table.c.next_at <= bindparam("now"))
-    .order_by(notice_table.c.next_at, notice_table.c.id)
+    .subquery()
+)
+_DUE = (
+    select(*(_TURNS.c[name] for name in Notice.__slots__))
+    .order_by(_TURNS.c.turn, _TURNS.c.next_at, _TURNS.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 _TRY = (
@@ -36,6 +58,15 @@ _TRY = (
     )
     .values(attempts=notice_table.c.attempts + 1, next_at=bindparam("again_at"))
 )
+_PUT_OFF = (
+    update(notice_table)
+    .where(
+        wall(notice_table),
+        notice_table.c.client_id == bindparam("whose"),
+        notice_table.c.next_at <= bindparam("now"),
+    )
+    .values(next_at=bindparam("again_at"))
+)
 _DROP = delete(notice_table).where(wall(notice_table), notice_table.c.id == bindparam("which"))
 
 
@@ -45,7 +76,7 @@ def add(tx: Transaction, notice: Notice) -> None:
 
 
 def due(tx: Transaction, now: float, most: int) -> list[Notice]:
-    """Those whose time has come, the longest due first."""
+    """Those whose time has come, the longest due first: one of each client, then the next of each."""
     return [_notice(row) for row in tx.execute(_DUE, wall=tx.tenant, now=now, most=most)]
 
 
@@ -53,6 +84,11 @@ def attempt(tx: Transaction, notice: Notice, again_at: float) -> bool:
     """Count one more attempt: True for the one who may make it. Unless it succeeds, the next is then."""
     done = tx.execute(_TRY, wall=tx.tenant, which=notice.id, so_far=notice.attempts, again_at=again_at)
     return done.rowcount == 1
+
+
+def put_off(tx: Transaction, client_id: str, now: float, again_at: float) -> None:
+    """All of one client whose time has come are not tried before then; none of their attempts is counted."""
+    tx.execute(_PUT_OFF, wall=tx.tenant, whose=client_id, now=now, again_at=again_at)
 
 
 def drop(tx: Transaction, notice_id: str) -> bool:

@@ -17,6 +17,7 @@ from broker.runtime.world import World
 from broker.vault import reach
 from broker.vault.credentials.credentials import Credentials
 from broker.vault.farewells import store
+from broker.vault.farewells.errand import Errand
 from broker.vault.farewells.model import Farewell
 from broker.vault.model import Connection, Tokens
 from broker.vault.sealing import Sealing
@@ -48,10 +49,11 @@ class Farewells:
         aim = reach.of(self._estate().resources.get(connection.resource_id))
         if aim is None or aim.revocation_endpoint is None:
             return False
-        now = self._world.clock.now()
+        now, secret = self._world.clock.now(), self._secret(tx, connection.resource_id)
         for kind, token in aim.provider.revocation.of(tokens, access_only=access_only):
             identifier = self._world.entropy.identifier("bye", now)
-            sealed = self._sealing.alone(token, _purpose(identifier, connection.tenant))
+            errand = Errand.to(aim, secret, token).written()
+            sealed = self._sealing.alone(errand, _purpose(identifier, connection.tenant))
             ends = tokens.expires_at if kind == "access" else None
             farewell = Farewell(
                 identifier,
@@ -69,33 +71,32 @@ class Farewells:
         return True
 
     def outlived(
-        self,
-        tx: Transaction,
-        tenant: str,
-        user_id: str,
-        resource_id: str,
-        until: float | None,
-        why: str,
-        origin: Origin | None,
+        self, tx: Transaction, connection: Connection, until: float | None, why: str, origin: Origin | None
     ) -> None:
         """Within `tx`: say that a token is good at the provider until then, whatever is over here."""
         fact = Fact(
             "connection.outlived",
-            tenant=tenant,
-            subject=user_id,
-            downstream=resource_id,
-            change={"alive_until": moment(until), "why": why},
+            tenant=connection.tenant,
+            subject=connection.user_id,
+            downstream=connection.resource_id,
+            change={"connection": connection.id, "alive_until": moment(until), "why": why},
         )
         self._recorder.record(tx, fact, origin)
 
     def deliver(self) -> None:
-        """The background duty: try what is due. A provider that does not answer holds up none but its own."""
+        """The background duty: try what is due, a few of each provider. One that does not answer puts off its own."""
         began, silent = self._world.clock.now(), set[str]()
         for farewell in self._world.database.read(lambda tx: store.due(tx, began, _MOST_AT_ONCE)):
-            if self._world.clock.now() - began > _LONGEST:
+            now = self._world.clock.now()
+            if now - began > _LONGEST:
                 return
             if farewell.resource_id not in silent and not self._tried(farewell):
                 silent.add(farewell.resource_id)
+                self._world.database.write(
+                    lambda tx, one=farewell, now=now: store.put_off(  # type: ignore[misc]
+                        tx, one.resource_id, now, now + WAITS[0]
+                    )
+                )
 
     def _tried(self, farewell: Farewell) -> bool:
         """False when the provider could not be told now."""
@@ -105,33 +106,42 @@ class Farewells:
             return True
         if farewell.attempts > len(WAITS):  # whoever made the last attempt did not live to say so
             self._over(farewell, Reason.PROVIDER_UNAVAILABLE, "no answer")
-            return False
+            return True
         again_at = now + WAITS[min(farewell.attempts, len(WAITS) - 1)]
-
-        def begin(tx: Transaction) -> tuple[bool, str | None]:
-            mine = store.attempt(tx, farewell, again_at)
-            return mine, self._credentials.secret(tx, farewell.resource_id) if mine else None
-
+        if not self._world.database.write(lambda tx: store.attempt(tx, farewell, again_at)):
+            return True
+        last, reached = farewell.attempts == len(WAITS), True
         try:
-            mine, secret = self._world.database.write(begin)
-            token = self._sealing.of_alone(farewell.token, _purpose(farewell.id, farewell.tenant))
-        except SealError:
-            self._over(farewell, Reason.CONNECTION_UNREADABLE, "the token cannot be opened")
-            return True
-        if not mine:
-            return True
-        aim = reach.of(self._estate().resources.get(farewell.resource_id))
-        if aim is None:
-            self._over(farewell, Reason.RESOURCE_UNKNOWN, "the resource is gone")
-            return True
-        try:
-            told = self._upstream.revoke(aim, secret, token)
+            failed, detail = self._told(farewell)
         except Unavailable as error:
-            if farewell.attempts == len(WAITS):
-                self._over(farewell, Reason.PROVIDER_UNAVAILABLE, str(error))
-            return False
-        self._over(farewell, None if told else Reason.PROVIDER_UNAVAILABLE, "it takes nothing back")
-        return True
+            failed, detail, reached = Reason.PROVIDER_UNAVAILABLE, str(error), False
+        except SealError:  # the key that opens it may come back
+            failed, detail = Reason.CONNECTION_UNREADABLE, "what is sealed cannot be opened"
+        else:
+            last = True
+        if last:
+            self._over(farewell, failed, detail)
+        return reached
+
+    def _told(self, farewell: Farewell) -> tuple[Reason | None, str]:
+        """Why it never will be, None when it is; Unavailable or SealError: not this time."""
+        errand = Errand.read(self._sealing.of_alone(farewell.token, _purpose(farewell.id, farewell.tenant)))
+        aim, secret = reach.of(self._estate().resources.get(farewell.resource_id)), errand.secret
+        if aim is None:
+            aim = errand.aim(farewell.resource_id)
+        else:  # a newer secret is the better one
+            secret = self._world.database.read(lambda tx: self._credentials.secret(tx, farewell.resource_id))
+        if aim is None:
+            return Reason.RESOURCE_UNKNOWN, "the provider is unknown"
+        told = self._upstream.revoke(aim, secret, errand.token)
+        return None if told else Reason.PROVIDER_UNAVAILABLE, "it takes nothing back"
+
+    def _secret(self, tx: Transaction, resource_id: str) -> str | None:
+        """As far as it opens now."""
+        try:
+            return self._credentials.secret(tx, resource_id)
+        except SealError:
+            return None
 
     def _over(self, farewell: Farewell, failed: Reason | None, detail: str) -> None:
         fact = Fact(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -36,10 +37,22 @@ farewell_table = Table(
 )
 
 _ADD = insert(farewell_table)
-_DUE = (
-    select(farewell_table)
+_TURNS = (
+    select(
+        *farewell_table.c,
+        func.row_number()
+        .over(
+            partition_by=farewell_table.c.resource_id,
+            order_by=(farewell_table.c.next_at, farewell_table.c.id),
+        )
+        .label("turn"),
+    )
     .where(wall(farewell_table), farewell_table.c.next_at <= bindparam("now"))
-    .order_by(farewell_table.c.next_at, farewell_table.c.id)
+    .subquery()
+)
+_DUE = (
+    select(*(_TURNS.c[name] for name in Farewell.__slots__))
+    .order_by(_TURNS.c.turn, _TURNS.c.next_at, _TURNS.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 _TRY = (
@@ -51,6 +64,15 @@ _TRY = (
     )
     .values(attempts=farewell_table.c.attempts + 1, next_at=bindparam("again_at"))
 )
+_PUT_OFF = (
+    update(farewell_table)
+    .where(
+        wall(farewell_table),
+        farewell_table.c.resource_id == bindparam("whose"),
+        farewell_table.c.next_at <= bindparam("now"),
+    )
+    .values(next_at=bindparam("again_at"))
+)
 _DROP = delete(farewell_table).where(wall(farewell_table), farewell_table.c.id == bindparam("which"))
 
 
@@ -60,7 +82,7 @@ def add(tx: Transaction, farewell: Farewell) -> None:
 
 
 def due(tx: Transaction, now: float, most: int) -> list[Farewell]:
-    """Those whose time has come, the longest due first."""
+    """Those whose time has come, the longest due first: one of each resource, then the next of each."""
     return [_farewell(row) for row in tx.execute(_DUE, wall=tx.tenant, now=now, most=most)]
 
 
@@ -68,6 +90,11 @@ def attempt(tx: Transaction, farewell: Farewell, again_at: float) -> bool:
     """Count one more attempt: True for the one who may make it. Unless it succeeds, the next is then."""
     done = tx.execute(_TRY, wall=tx.tenant, which=farewell.id, so_far=farewell.attempts, again_at=again_at)
     return done.rowcount == 1
+
+
+def put_off(tx: Transaction, resource_id: str, now: float, again_at: float) -> None:
+    """All of one resource whose time has come are not tried before then; none of their attempts is counted."""
+    tx.execute(_PUT_OFF, wall=tx.tenant, whose=resource_id, now=now, again_at=again_at)
 
 
 def drop(tx: Transaction, farewell_id: str) -> bool:

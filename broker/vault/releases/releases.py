@@ -29,8 +29,8 @@ class Releases:
 
     def end_all(
         self, tx: Transaction, connection_id: str, *, withdrawn: bool, version: int | None = None
-    ) -> int:
-        """Within `tx`: those of a connection, or of one version of its tokens, that are not over; how many."""
+    ) -> list[Release]:
+        """Within `tx`: those of a connection, or of one version of its tokens, that are not over."""
         now = self._world.clock.now()
         return store.end_all(tx, connection_id, now, withdrawn=withdrawn, version=version)
 

@@ -93,6 +93,7 @@ _END_ALL = (
         _r.ended_at.is_(None),
     )
     .values(ended_at=bindparam("now"), withdrawn=bindparam("told"))
+    .returning(*_r)
 )
 _SWEEP = delete(release_table).where(
     wall(release_table),
@@ -125,10 +126,15 @@ def end(tx: Transaction, release_id: str, now: float, *, withdrawn: bool) -> boo
 
 def end_all(
     tx: Transaction, connection_id: str, now: float, *, withdrawn: bool, version: int | None = None
-) -> int:
-    """How many of a connection, or of one version of its tokens, this ended."""
-    done = tx.execute(_END_ALL, wall=tx.tenant, whose=connection_id, only=version, now=now, told=withdrawn)
-    return done.rowcount
+) -> list[Release]:
+    """Those of a connection, or of one version of its tokens, that this ended."""
+    rows = tx.execute(_END_ALL, wall=tx.tenant, whose=connection_id, only=version, now=now, told=withdrawn)
+    return [_release(row) for row in rows]
+
+
+def forget(tx: Transaction, release_id: str) -> None:
+    """What another one stands for."""
+    tx.execute(_FORGET, wall=tx.tenant, which=release_id)
 
 
 def sweep(tx: Transaction, now: float, long_ago: float) -> None:
