@@ -16,6 +16,7 @@ from broker.identity.federation.trusted.model import (
     LONGEST,
     Bearer,
     Place,
+    Reading,
     Recipient,
     TrustedIssuer,
     Use,
@@ -37,6 +38,15 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+class ReadingEntry(_Entry):
+    """`scope`, `client`: claims by name or path; `scopes`: what the issuer's are here; `client_ids`: whose count."""
+
+    scope: str = "scope"
+    client: str = "client_id"
+    scopes: dict[str, list[str]] | None = None
+    client_ids: list[str] | None = None
+
+
 class IssuerEntry(_Entry):
     """Without `jwks` and `jwks_uri` the keys are found by the issuer's metadata."""
 
@@ -54,6 +64,7 @@ class IssuerEntry(_Entry):
     accounts: Literal["linked", "create"] = "linked"
     claims: ClaimsEntry = ClaimsEntry()
     mfa: WorthEntry = WorthEntry()
+    subject_tokens: ReadingEntry = ReadingEntry()
 
 
 class WorkloadEntry(_Entry):
@@ -107,6 +118,16 @@ def issuer(entry: IssuerEntry) -> TrustedIssuer:
         accounts=Accounts(entry.accounts),
         mapping=provider_entry.claims_of(entry.claims),
         mfa=Worth(tuple(entry.mfa.acr), tuple(entry.mfa.amr)),
+        reading=_reading(entry.subject_tokens),
+    )
+
+
+def _reading(entry: ReadingEntry) -> Reading:
+    return Reading(
+        entry.scope,
+        entry.client,
+        None if entry.scopes is None else {theirs: tuple(ours) for theirs, ours in entry.scopes.items()},
+        None if entry.client_ids is None else tuple(entry.client_ids),
     )
 
 
@@ -156,6 +177,7 @@ def full(entry: Entry) -> Shape:
                 "accounts": entry.accounts.value,
                 "claims": said["claims"],
                 "mfa": said["mfa"],
+                "subject_tokens": _read(entry.reading),
             }
         case Workload():
             return {
@@ -179,6 +201,9 @@ def brief(entry: Entry) -> Shape:
             shape.pop(name, None)
             if brief.get(name):
                 shape[name] = brief[name]
+        usual, reading = _read(Reading()), _read(entry.reading)
+        shape["subject_tokens"] = {name: said for name, said in reading.items() if said != usual[name]}
+        _drop(shape, {"subject_tokens": {}})
     if isinstance(entry, Recipient):
         _drop(shape, {"lifetime": LIFETIME})
         shape["clients"] = [
@@ -197,6 +222,17 @@ def _issuer_defaults() -> Shape:
         "max_lifetime": LONGEST,
         "reusable": False,
         "accounts": Accounts.LINKED.value,
+    }
+
+
+def _read(reading: Reading) -> Shape:
+    return {
+        "scope": reading.scope,
+        "client": reading.client,
+        "scopes": None
+        if reading.scopes is None
+        else {theirs: list(ours) for theirs, ours in reading.scopes.items()},
+        "client_ids": None if reading.clients is None else list(reading.clients),
     }
 
 

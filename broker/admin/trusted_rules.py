@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from broker.admin import provider_rules
 from broker.admin.estate_file import EstateFile
 from broker.admin.model import Problem
-from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
+from broker.admin.provider_entry import ClaimsEntry, WorthEntry
+from broker.admin.trusted_entry import IssuerEntry, ReadingEntry, RecipientEntry, WorkloadEntry
 from broker.identity.clients import keys
 from broker.identity.federation.model import ALGORITHMS
 from broker.protocol import acr
@@ -60,6 +61,28 @@ def _issuer(path: str, entry: IssuerEntry) -> Iterator[Problem]:
         text = "the tenant is the one that is asked for: name those that count in `tenants`"
         yield Problem(f"{path}.claims.tenants", text)
     yield from provider_rules.mapping(f"{path}.claims", entry.claims)
+    for member, unused in (("accounts", "linked"), ("claims", ClaimsEntry()), ("mfa", WorthEntry())):
+        if "id_jag" not in entry.trusted_for and getattr(entry, member) != unused:
+            yield Problem(
+                f"{path}.{member}", "only an issuer that is trusted for id_jag speaks of people of ours"
+            )
+    yield from _reading(f"{path}.subject_tokens", entry)
+
+
+def _reading(path: str, entry: IssuerEntry) -> Iterator[Problem]:
+    said = entry.subject_tokens
+    if "subject_tokens" not in entry.trusted_for and said != ReadingEntry():
+        yield Problem(path, "only an issuer that is trusted for subject_tokens has them")
+    for member in ("scope", "client"):
+        if not _named(getattr(said, member)):
+            yield Problem(f"{path}.{member}", "name the claim, or the path to it")
+    for theirs, ours in (said.scopes or {}).items():
+        yield from _scopes(f"{path}.scopes", [theirs])
+        yield from _scopes(f"{path}.scopes.{theirs}", ours)
+    if said.scopes == {}:
+        yield Problem(f"{path}.scopes", "name at least one, or leave it out where they are called the same")
+    if said.client_ids is not None and not (said.client_ids and all(map(_named, said.client_ids))):
+        yield Problem(f"{path}.client_ids", "name at least one client, as the issuer calls it")
 
 
 def _workload(path: str, entry: WorkloadEntry) -> Iterator[Problem]:
@@ -118,6 +141,10 @@ def _tenants(path: str, tenant: str | None, tenants: Sequence[str] | None) -> It
         yield Problem(f"{path}.tenants", "name the tenants for which it counts")
     if tenant is not None and tenants not in (None, [tenant]):
         yield Problem(f"{path}.tenants", "what is a tenant's own counts in that tenant alone")
+
+
+def _named(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 def _scopes(path: str, scopes: Sequence[str]) -> Iterator[Problem]:

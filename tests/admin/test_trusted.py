@@ -17,7 +17,15 @@ from broker.cli.main import main
 from broker.denials.model import Kind
 from broker.identity.federation.trusted.issuers import Known
 from broker.identity.federation.trusted.keys import IssuerKeys
-from broker.identity.federation.trusted.model import Bearer, Place, Recipient, TrustedIssuer, Use, Workload
+from broker.identity.federation.trusted.model import (
+    Bearer,
+    Place,
+    Reading,
+    Recipient,
+    TrustedIssuer,
+    Use,
+    Workload,
+)
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Tenant
 from broker.runtime.egress import Egress
@@ -33,7 +41,8 @@ tenants: [{{id: acme}}, {{id: globex}}]
 trusted_issuers:
   - {{id: corp, issuer: "https://idp.example", tenants: [acme, globex], trusted_for: [id_jag, subject_tokens],
      algorithms: [ES256], jwks_uri: "https://idp.example/keys", upstream_tenants: [a], max_lifetime: 600,
-     accounts: create, claims: {{id: login, roles: [{{always: member}}]}}, mfa: {{amr: [otp]}}}}
+     accounts: create, claims: {{id: login, roles: [{{always: member}}]}}, mfa: {{amr: [otp]}},
+     subject_tokens: {{scope: realm.scp, client: azp, scopes: {{Read: ["t:read", "t:list"]}}, client_ids: [app]}}}}
   - {{id: ci, issuer: "https://ci.example", tenant: acme, trusted_for: [workload], jwks: {KEY}, reusable: true}}
   - {{id: found, issuer: "https://found.example", tenants: [globex], trusted_for: [id_jag]}}
 clients:
@@ -56,6 +65,8 @@ def test_what_is_trusted_comes_back_as_written(desk) -> None:
         Use.ID_JAG,
         Use.SUBJECT_TOKENS,
     )
+    reading = Reading("realm.scp", "azp", {"Read": ("t:read", "t:list")}, ("app",))
+    assert holdings.issuers["corp"].reading == reading and holdings.issuers["ci"].reading == Reading()
     assert holdings.workloads["main"] == Workload(
         "main", "acme", "ci", "deployer", {"sub": ("repo:acme",), "ref": ("main", "release")}
     )
@@ -104,6 +115,13 @@ def test_each_change_is_recorded_and_a_deleted_issuer_is_off_for_good(desk) -> N
             "trusted_issuers[0].tenants",
         ),
         ("trusted_for: [id_jag, subject_tokens]", "trusted_for: []", "trusted_issuers[0].trusted_for"),
+        ("[id_jag, subject_tokens]", "[subject_tokens]", "trusted_issuers[0].accounts"),
+        ("[id_jag, subject_tokens]", "[subject_tokens]", "trusted_issuers[0].claims"),
+        ("[id_jag, subject_tokens]", "[workload]", "trusted_issuers[0].mfa"),
+        ("[id_jag, subject_tokens]", "[id_jag]", "trusted_issuers[0].subject_tokens"),
+        ("scope: realm.scp", 'scope: ""', "trusted_issuers[0].subject_tokens.scope"),
+        ('"t:read", "t:list"', "", "trusted_issuers[0].subject_tokens.scopes.Read"),
+        ("client_ids: [app]", "client_ids: []", "trusted_issuers[0].subject_tokens.client_ids"),
         ("algorithms: [ES256]", "algorithms: [HS256]", "trusted_issuers[0].algorithms"),
         ('jwks_uri: "https:', 'jwks_uri: "http:', "trusted_issuers[0].jwks_uri"),
         ("max_lifetime: 600", "max_lifetime: 0", "trusted_issuers[0].max_lifetime"),

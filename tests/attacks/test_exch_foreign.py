@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from broker.estate.model import Edge, EdgeConsent
-from broker.identity.federation.trusted.model import TrustedIssuer, Use
+from broker.identity.federation.trusted.model import Reading, TrustedIssuer, Use
 from broker.protocol.names import JWT_TOKEN_TYPE
 from tests.lab import ACCESS_TOKEN, CRM, FILES, ISSUER, NOTES, TICKETS, Lab, claims
 from tests.vouching import IDP, Vouchers
@@ -38,6 +38,12 @@ def spoken(idp: Vouchers, typ: str | None = "at+jwt", /, **changes: object) -> s
     """A good access token of theirs for the ticket desk."""
     good = {"aud": TICKETS, "client_id": "their-app", "scope": "tickets:read", "sub": "u-1"}
     return idp.says(typ, **{**good, **changes})
+
+
+def said(idp: Vouchers, **changes: object) -> str:
+    """The same as a JWT of no type, as ID tokens are; None leaves a claim out."""
+    good = {"aud": TICKETS, "client_id": "their-app", "scope": "tickets:read", "sub": "u-1", **changes}
+    return idp.says("JWT", **{name: value for name, value in good.items() if value is not None})
 
 
 @pytest.fixture
@@ -206,11 +212,16 @@ def test_a_chain_that_another_issuer_tells_of_is_nested_below_it(lab: Lab, idp: 
         "client_id": "desk-app",
         "act": {"sub": "agent", "admin": True},
     }
-    edge = Edge("tickets", "crm", {"tickets:read": ("crm:read",)}, consent=EdgeConsent.ADMIN, depth=2)
+    edge = Edge("tickets", "crm", {"tickets:read": ("crm:read",)}, consent=EdgeConsent.ADMIN, depth=3)
     lab.change(lambda tx: lab.broker.changes.put_edge(tx, edge))
     body = claims(lab.exchange(spoken(idp, act=forged)).json["access_token"])
-    below = body["act"]["act"]
-    assert below == {
+    holder = body["act"]["act"]
+    assert {name: value for name, value in holder.items() if name != "act"} == {
+        "iss": IDP,
+        "sub": f"{IDP}#their-app",
+        "client_id": f"{IDP}#their-app",
+    }
+    assert holder["act"] == {
         "iss": IDP,
         "sub": f"{IDP}#{ISSUER}%23desk-app",
         "client_id": f"{IDP}#desk-app",
@@ -224,6 +235,72 @@ def test_a_chain_that_another_issuer_tells_of_is_nested_below_it(lab: Lab, idp: 
     for _ in range(40):
         endless = {"sub": "a", "act": endless}
     lab.refused(lab.exchange(spoken(idp, act=endless)), 400, "invalid_request", "subject_token_invalid")
+
+
+@pytest.mark.attack("EXCH-15")
+@pytest.mark.parametrize("act", [{"sub": "svc"}, {"sub": "svc", "act": {"client_id": "their-app"}}])
+def test_a_holder_is_in_the_chain_whatever_its_issuer_tells_of_others(
+    lab: Lab, idp: Vouchers, act: dict[str, object]
+) -> None:
+    notes = lab.exchange(spoken(idp, act=act), resource=NOTES).json["access_token"]
+    assert lab.last("exchange.granted")["actors"].count(f"{IDP}#their-app") == 1
+    assert lab.active(notes, "notes-server")
+    lab.switch("client", f"{IDP}#their-app")
+    assert not lab.active(notes, "notes-server")
+    lab.refused(lab.exchange(notes, "notes-server"), 400, "invalid_request", "actor_off")
+    lab.refused(lab.exchange(spoken(idp, act=act)), 400, "invalid_request", "actor_off")
+
+
+@pytest.mark.attack("EXCH-30")
+def test_a_token_of_another_client_or_one_that_says_who_signed_in_is_no_subject(lab: Lab) -> None:
+    """`azp` alone is what an ID token says of its client; an entry may say that its access tokens do so too."""
+    plain, some, theirs = Vouchers(lab), Vouchers(lab, ELSEWHERE), Vouchers(lab, "https://third.example")
+    trusting(
+        lab,
+        (plain, {}),
+        (some, {"reading": Reading(clients=("their-app",))}),
+        (theirs, {"reading": Reading(client="azp", clients=("their-app",))}),
+    )
+    invalid, foreign = "subject_token_invalid", "subject_token_foreign"
+    alone = {"client_id": None, "azp": "their-app"}
+    for token, reason in (
+        (said(plain, **alone), invalid),
+        (said(plain, nonce="n-1"), invalid),
+        (said(plain, at_hash="h-1"), invalid),
+        (said(some, client_id="another-app"), foreign),
+        (said(some, client_id=None), foreign),
+        (said(some, **alone), invalid),
+        (said(theirs, client_id=None, azp="another-app"), foreign),
+        (said(theirs, client_id=None), foreign),
+        (said(theirs, client_id="another-app", azp="their-app"), invalid),
+    ):
+        refused = lab.exchange(token, subject_token_type=JWT_TOKEN_TYPE)
+        lab.refused(refused, 400, "invalid_request", reason)
+    for token in (said(plain), said(some), said(theirs, **alone)):
+        assert lab.exchange(token, subject_token_type=JWT_TOKEN_TYPE).status_code == 200
+
+
+def test_the_scopes_of_another_issuer_are_what_its_entry_makes_of_them(lab: Lab) -> None:
+    mapped, listed = Vouchers(lab), Vouchers(lab, ELSEWHERE)
+    scopes = {"Desk.Read": ("tickets:read",), "Desk.Write": ("tickets:write",)}
+    trusting(
+        lab,
+        (mapped, {"reading": Reading(scope="realm.scp", scopes=scopes)}),
+        (listed, {"reading": Reading(scope="scp")}),
+    )
+    two = {"realm": {"scp": ["Desk.Read", "Desk.Admin"]}}
+    assert lab.exchange(spoken(mapped, scope="tickets:write", **two)).json["scope"] == "crm:read"
+    one = {"realm": {"scp": "Desk.Write"}}
+    assert lab.exchange(spoken(mapped, **one)).json["scope"] == "crm:read crm:write"
+    unmapped = {"realm": {"scp": ["tickets:read"]}}
+    lab.refused(lab.exchange(spoken(mapped, **unmapped)), 400, "invalid_scope", "scope_empty")
+    lab.refused(lab.exchange(spoken(mapped)), 400, "invalid_scope", "scope_empty")
+    assert (
+        lab.exchange(spoken(listed, scope="tickets:write", scp=["tickets:read"])).json["scope"] == "crm:read"
+    )
+    for wrong in (7, ["a b"], [7], {"a": "b"}):
+        bad = spoken(listed, scp=wrong)
+        lab.refused(lab.exchange(bad), 400, "invalid_request", "subject_token_invalid")
 
 
 def test_a_bound_foreign_token_is_bound_to_the_callers_key_and_never_freed(lab: Lab, idp: Vouchers) -> None:

@@ -1,7 +1,15 @@
 """Trusted issuers, workloads and recipients for the tests of stores."""
 
 from broker.identity.federation.model import Accounts, Claims, Rule, Worth
-from broker.identity.federation.trusted.model import Bearer, Place, Recipient, TrustedIssuer, Use, Workload
+from broker.identity.federation.trusted.model import (
+    Bearer,
+    Place,
+    Reading,
+    Recipient,
+    TrustedIssuer,
+    Use,
+    Workload,
+)
 
 
 def issuer(mark: str, tenant: str | None = "acme") -> TrustedIssuer:
@@ -19,6 +27,7 @@ def issuer(mark: str, tenant: str | None = "acme") -> TrustedIssuer:
         accounts=Accounts.CREATE,
         mapping=Claims(Rule("preferred_username"), roles=(Rule("groups", {f"g-{mark}": "member"}),)),
         mfa=Worth(("gold",), ("otp",)),
+        reading=Reading("scp", "azp", {f"{mark}.Read": ("read", "list")}, ("app",)),
     )
 
 

@@ -19,6 +19,7 @@ from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKin
 from broker.guard.verifier import Actor as Link
 from broker.guard.verifier import VerifiedToken
 from broker.identity.clients.model import Client, Registered
+from broker.identity.federation.trusted.model import Reading, TrustedIssuer, Use
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Tenant
 from broker.protocol.confirmation import Confirmation
@@ -352,7 +353,7 @@ def test_a_target_is_exactly_one(named: dict[str, tuple[str, ...]]) -> None:
 # Tokens of trusted issuers
 
 
-def ours(**changes: object) -> VerifiedToken:
+def ours(reading: Reading = Reading(), **changes: object) -> VerifiedToken:
     claims = {
         "iss": IDP,
         "sub": "alice",
@@ -363,7 +364,8 @@ def ours(**changes: object) -> VerifiedToken:
         **changes,
     }
     kept = {name: value for name, value in claims.items() if value is not None}
-    return foreign.ours("a.b.c", kept, "idp", "acme", ISSUER, START + 60)
+    entry = TrustedIssuer("idp", IDP, None, ("acme",), (Use.SUBJECT_TOKENS,), reading=reading)
+    return foreign.ours("a.b.c", kept, entry, "acme", ISSUER, START + 60)
 
 
 @pytest.mark.attack("EXCH-31")
@@ -396,10 +398,14 @@ def test_a_foreign_chain_stands_below_its_issuer() -> None:
     forged = {"iss": ISSUER, "sub": "desk-app", "client_id": "desk-app"}
     token = ours(act={"sub": "agent", "act": {**forged, "extra": 1}})
     assert token.actors == (
+        Link(IDP, f"{IDP}#app", f"{IDP}#app"),
         Link(IDP, f"{IDP}#agent", f"{IDP}#agent"),
         Link(IDP, f"{IDP}#https://as.example%23desk-app", f"{IDP}#desk-app"),
     )
     assert all(link.client_id.startswith(f"{IDP}#") for link in token.actors)
+    acting = {"sub": "service-7", "client_id": "app"}
+    assert [link.sub for link in ours(act=acting).actors] == [f"{IDP}#service-7"]
+    assert [link.sub for link in ours(client_id=None, act=acting).actors] == [f"{IDP}#service-7"]
 
 
 @pytest.mark.attack("EXCH-30")
@@ -416,13 +422,21 @@ def test_a_foreign_chain_stands_below_its_issuer() -> None:
         {"scope": "a\tb"},
         {"cnf": {"kid": "k"}},
         {"authorization_details": []},
+        {"client_id": None, "azp": "app"},
+        {"nonce": "n"},
+        {"restricted_at": "https://a.example"},
+        {"restricted_at": [7]},
+        {"restricted_at": ["https://a.example/" + "a" * 2000]},
+        {"restricted_at": [f"https://{i}.example/" + "a" * 400 for i in range(10)]},
     ],
 )
 def test_a_foreign_token_that_is_not_understood_is_not_exchanged(changes: dict[str, object]) -> None:
     with pytest.raises(foreign.Unreadable):
         ours(**changes)
     assert ours(azp="app").client_id == f"{IDP}#app"
-    assert ours(client_id=None, azp="app").client_id == f"{IDP}#app"
+    assert ours(Reading(client="azp"), client_id=None, azp="app").client_id == f"{IDP}#app"
+    kept = ["https://a.example/mcp", "https://b.example/mcp"]
+    assert ours(restricted_at=kept).claims["restricted_at"] == kept
     assert ours(client_id=None).client_id == f"{IDP}#alice"
 
 

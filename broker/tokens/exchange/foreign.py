@@ -4,10 +4,13 @@
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from broker.guard.verifier import Actor, VerifiedToken
+from broker.identity.federation.trusted import rules
+from broker.identity.federation.trusted.model import Reading, TrustedIssuer
 from broker.identity.federation.trusted.rules import SEPARATOR
 from broker.protocol import confirmation
 from broker.protocol import scope as scope_rules
@@ -15,7 +18,10 @@ from broker.tokens.exchange.model import VOUCHED_BY
 
 LONGEST_NAME = 400
 DEEPEST_CHAIN = 32
-_KEPT = ("may_act", "restricted_at")
+MOST_RESTRICTED = 2000
+"""Characters of `restricted_at` together: they go into every token that is made of this one."""
+_OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
+"""OpenID Connect Core sections 2 and 3.3.2.11: what no access token has."""
 
 
 class Unreadable(ValueError):
@@ -26,37 +32,43 @@ class Unreadable(ValueError):
         self.what = what
 
 
+class OfAnother(Unreadable):
+    """The token was given to a client from which it does not count."""
+
+
 def ours(
-    token: str, claims: Mapping[str, object], entry_id: str, tenant: str, door: str, expires_at: float
+    token: str, claims: Mapping[str, object], entry: TrustedIssuer, tenant: str, door: str, expires_at: float
 ) -> VerifiedToken:
     """As a token of this door, for the exchange alone. How its user signed in is not known here, and not said.
 
-    `entry_id`: by which its issuer is trusted in the tenant.
+    `entry`: by which its issuer is trusted in the tenant.
     """
     issuer = str(claims["iss"])
-    if "authorization_details" in claims:  # they narrow it, in words that nobody here has to understand
-        raise Unreadable("authorization_details")
+    for narrowing in ("authorization_details", *_OF_ID_TOKENS):
+        if narrowing in claims:
+            raise Unreadable(narrowing)
     try:
-        scopes = frozenset(scope_rules.parse(_text(claims, "scope")))
         bound = confirmation.of(claims)
-    except ValueError as wrong:
-        raise Unreadable(str(wrong) if str(wrong) == "cnf" else "scope") from None
+    except ValueError:
+        raise Unreadable("cnf") from None
     upstream = _text(claims, "tenant")
     subject = name(issuer, _needed(claims, "sub"), upstream)
-    holder = _holder(claims)
+    holder = _holder(claims, entry.reading)
     client = subject if holder is None else name(issuer, holder, upstream)
     token_hash = hashlib.sha256(token.encode("ascii")).hexdigest()
-    kept = {key: claims[key] for key in _KEPT if key in claims}
+    kept: dict[str, object] = {"may_act": claims["may_act"]} if "may_act" in claims else {}
+    if "restricted_at" in claims:
+        kept["restricted_at"] = _restricted(claims["restricted_at"])
     return VerifiedToken(
         token_hash=token_hash,
-        claims=MappingProxyType({**kept, VOUCHED_BY: entry_id}),
+        claims=MappingProxyType({**kept, VOUCHED_BY: entry.id}),
         issuer=door,
         subject=subject,
         audience=_audience(claims),
         client_id=client,
         tenant=tenant,
-        scopes=scopes,
-        actors=_chain(issuer, claims.get("act"), upstream) or (Actor(issuer, client, client),),
+        scopes=_scopes(claims, entry.reading),
+        actors=_held(_chain(issuer, claims.get("act"), upstream), issuer, client, anybody=holder is None),
         expires_at=expires_at,
         jti=name(issuer, _text(claims, "jti") or token_hash, upstream),
         txn=None,
@@ -102,12 +114,55 @@ def _chain(issuer: str, act: object, upstream: str | None) -> tuple[Actor, ...]:
     return tuple(chain)
 
 
-def _holder(claims: Mapping[str, object]) -> str | None:
-    """RFC 9068 section 2.2 `client_id`, or OpenID Connect's `azp`; where both are said, they agree."""
-    client, party = _text(claims, "client_id"), _text(claims, "azp")
-    if client is not None and party not in (None, client):
-        raise Unreadable("azp")
-    return client or party
+def _held(chain: tuple[Actor, ...], issuer: str, client: str, *, anybody: bool) -> tuple[Actor, ...]:
+    """The chain with whoever holds the token in front, unless it is told of already, or nobody is named."""
+    if chain and (anybody or client in {actor.client_id for actor in chain}):
+        return chain
+    return (Actor(issuer, client, client), *chain)
+
+
+def _holder(claims: Mapping[str, object], reading: Reading) -> str | None:
+    """RFC 9068 section 2.2 `client_id`, or what the entry names; whatever else says who it is has to agree.
+
+    OpenID Connect's `azp` alone is what an ID token has.
+    """
+    client = _plain(rules.claim(claims, reading.client), reading.client)
+    for also in ("client_id", "azp"):
+        if _text(claims, also) not in (None, client):
+            raise Unreadable(also)
+    if reading.clients is not None and client not in reading.clients:
+        raise OfAnother(reading.client)
+    return client
+
+
+def _scopes(claims: Mapping[str, object], reading: Reading) -> frozenset[str]:
+    """One text with spaces or a list of words; as they are, or as the entry has it, and then no others."""
+    said = rules.claim(claims, reading.scope)
+    try:
+        if isinstance(said, list):
+            found = frozenset(word for item in said for word in _word(item))
+        else:
+            found = frozenset(scope_rules.parse(_plain(said, "scope")))
+    except ValueError:
+        raise Unreadable("scope") from None
+    if reading.scopes is None:
+        return found
+    return frozenset(ours for theirs in found for ours in reading.scopes.get(theirs, ()))
+
+
+def _word(item: object) -> tuple[str, ...]:
+    words = scope_rules.parse(item) if isinstance(item, str) else ()
+    if len(words) != 1:
+        raise Unreadable("scope")
+    return words
+
+
+def _restricted(said: object) -> list[str]:
+    if not isinstance(said, list) or not all(isinstance(uri, str) and uri.isprintable() for uri in said):
+        raise Unreadable("restricted_at")
+    if len(json.dumps(said)) > MOST_RESTRICTED:
+        raise Unreadable("restricted_at")
+    return said
 
 
 def _audience(claims: Mapping[str, object]) -> str:
@@ -124,11 +179,14 @@ def _needed(claims: Mapping[str, object], member: str) -> str:
 
 
 def _text(claims: Mapping[str, object], member: str) -> str | None:
-    found = claims.get(member)
+    return _plain(claims.get(member), member)
+
+
+def _plain(found: object, what: str) -> str | None:
     if found is None:
         return None
     if not isinstance(found, str) or not found or not found.isprintable():
-        raise Unreadable(member)
+        raise Unreadable(what)
     return found
 
 

@@ -59,15 +59,15 @@ class SubjectTokens:
             verified = foreign.ours(
                 token,
                 vouched.claims,
-                vouched.entry.id,
+                vouched.entry,
                 tenants[0],
                 request.door.issuer,
                 vouched.expires_at,
             )
         except foreign.Unreadable as wrong:
-            raise bad_subject(
-                Reason.SUBJECT_TOKEN_INVALID, f"issuer {vouched.entry.id}: {wrong.what}"
-            ) from None
+            another = isinstance(wrong, foreign.OfAnother)
+            reason = Reason.SUBJECT_TOKEN_FOREIGN if another else Reason.SUBJECT_TOKEN_INVALID
+            raise bad_subject(reason, f"issuer {vouched.entry.id}: {wrong.what}") from None
         return Subject(verified, tuple(live.of_token(verified)))
 
 

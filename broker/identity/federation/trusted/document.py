@@ -6,7 +6,15 @@ from typing import Any
 
 from broker.identity.federation import document
 from broker.identity.federation.model import Accounts, Worth
-from broker.identity.federation.trusted.model import Bearer, Place, Recipient, TrustedIssuer, Use, Workload
+from broker.identity.federation.trusted.model import (
+    Bearer,
+    Place,
+    Reading,
+    Recipient,
+    TrustedIssuer,
+    Use,
+    Workload,
+)
 
 Entry = TrustedIssuer | Workload | Recipient
 
@@ -40,6 +48,7 @@ def issuer(entry_id: str, tenant: str | None, text: str) -> TrustedIssuer:
         accounts=Accounts(kept["accounts"]),
         mapping=document.claims(kept["mapping"]),
         mfa=Worth(tuple(kept["mfa"]["acr"]), tuple(kept["mfa"]["amr"])),
+        reading=_reading(kept.get("reading")),
     )
 
 
@@ -78,7 +87,26 @@ def _issuer(entry: TrustedIssuer) -> dict[str, object]:
         "accounts": entry.accounts.value,
         "mapping": document.said(entry.mapping),
         "mfa": {"acr": entry.mfa.acr, "amr": entry.mfa.amr},
+        "reading": {
+            "scope": entry.reading.scope,
+            "client": entry.reading.client,
+            "scopes": entry.reading.scopes if entry.reading.scopes is None else dict(entry.reading.scopes),
+            "clients": entry.reading.clients,
+        },
     }
+
+
+def _reading(kept: Mapping[str, Any] | None) -> Reading:
+    """Entries that were written before there was one have none."""
+    if kept is None:
+        return Reading()
+    scopes, clients = kept["scopes"], kept["clients"]
+    return Reading(
+        kept["scope"],
+        kept["client"],
+        None if scopes is None else {name: tuple(ours) for name, ours in scopes.items()},
+        None if clients is None else tuple(clients),
+    )
 
 
 def _recipient(entry: Recipient) -> dict[str, object]:

@@ -21,12 +21,27 @@ class Use(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How an issuer's tokens are read as subject tokens: which claims are their scopes, and the client that holds one.
+
+    `scopes`: what each of its scopes is here, None where they are called the same; `clients`: those from which a token
+    counts, None for any.
+    """
+
+    scope: str = "scope"
+    client: str = "client_id"
+    scopes: Mapping[str, tuple[str, ...]] | None = None
+    clients: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrustedIssuer:
     """`tenant`: whose entry it is, None the server's; `tenants`: the tenants for which its word counts.
 
     Its keys are `jwks` (JSON text), those at `jwks_uri`, or those that its metadata names. `upstream_tenants`: where it
     has tenants of its own (the claim `tenant`), those that count. `longest`: for how many seconds a token may be good.
-    `reusable`: a workload's token may come again until it expires. `mapping`, `mfa` and `accounts` are as a provider's.
+    `reusable`: a workload's token may come again until it expires. `mapping`, `mfa` and `accounts` are as a provider's,
+    and for ID-JAGs; `reading` is for subject tokens.
     """
 
     id: str
@@ -43,6 +58,7 @@ class TrustedIssuer:
     accounts: Accounts = Accounts.LINKED
     mapping: Claims = field(default_factory=Claims)
     mfa: Worth = field(default_factory=Worth)
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,11 @@ def matching(
 
 
 def _has(claims: Mapping[str, object], path: str, values: tuple[str, ...]) -> bool:
-    found = _look(claims, path)
+    found = claim(claims, path)
     return isinstance(found, str) and found in values
 
 
-def _look(claims: object, path: str) -> object:
+def claim(claims: object, path: str) -> object:
     """A claim by its name, which may have dots in it, or by a path into objects, whose names may have some too."""
     if not isinstance(claims, Mapping):
         return None
@@ -81,5 +81,5 @@ def _look(claims: object, path: str) -> object:
     for taken in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:taken])
         if name in claims:
-            return _look(claims[name], ".".join(parts[taken:]))
+            return claim(claims[name], ".".join(parts[taken:]))
     return None
