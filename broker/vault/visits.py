@@ -17,7 +17,8 @@ from broker.identity.users.people import People
 from broker.protocol.errors import Reason
 from broker.protocol.origin import Origin
 from broker.protocol.parameters import Parameters
-from broker.runtime.database import Transaction
+from broker.runtime.database import Conflict, Transaction, Unknown
+from broker.runtime.database import Unavailable as DatabaseUnavailable
 from broker.runtime.world import World
 from broker.vault import reach
 from broker.vault.credentials.credentials import Credentials
@@ -107,8 +108,16 @@ class Visits:
                 raise NotConnected(Reason.PROVIDER_VISIT_UNKNOWN)
             tenant = visit.tenant
             aim = self._reached(door, tenant, resource_id, session)
-            tokens = self._tokens(door, aim, visit, parameters, state)
-            return self._kept(aim, visit, tokens, session, origin)
+            code = _code(aim, parameters)
+            secret = self._secret(aim, visit)
+            tokens = self._upstream.redeem(
+                aim,
+                secret,
+                callback=callback(door, resource_id),
+                code=code,
+                verifier=self._underway.verifier(state),
+            )
+            return self._kept(aim, visit, tokens, secret, session, origin)
         except Unavailable as error:
             refused = NotConnected(Reason.PROVIDER_UNAVAILABLE, str(error))
         except Over as error:
@@ -122,35 +131,23 @@ class Visits:
     def sweep(self, tx: Transaction, now: float) -> None:
         self._underway.sweep(tx, now)
 
-    def _tokens(self, door: Door, aim: Reach, visit: Visit, parameters: Parameters, state: str) -> Tokens:
-        """RFC 9207: only for an answer that can be this provider's."""
-        if not _possible(aim, parameters.get("iss")):
-            raise NotConnected(Reason.PROVIDER_MISMATCH)
-        if (said := parameters.get("error")) is not None:
-            plain = said.isascii() and said.isprintable()
-            raise NotConnected(Reason.PROVIDER_REFUSED, said[:60] if plain else "")
-        code = parameters.get("code")
-        if not code or len(code) > _LONGEST_CODE or not (code.isascii() and code.isprintable()):
-            raise NotConnected(Reason.PROVIDER_ANSWER_INVALID, "no code")
-        return self._upstream.redeem(
-            aim,
-            self._secret(aim, visit),
-            callback=callback(door, aim.resource.id),
-            code=code,
-            verifier=self._underway.verifier(state),
-        )
-
-    def _kept(self, aim: Reach, visit: Visit, tokens: Tokens, session: Session, origin: Origin) -> Connected:
+    def _kept(
+        self, aim: Reach, visit: Visit, tokens: Tokens, secret: str | None, session: Session, origin: Origin
+    ) -> Connected:
         """The connection; or else the provider is asked to forget what it gave, as far as it can be."""
         try:
             account = self._upstream.account(aim, tokens.access)
             return self._making.keep(
                 aim, visit, tokens, account, lambda tx: self._require(tx, aim, visit.tenant, session), origin
             )
-        except (Unavailable, NotConnected):
-            with contextlib.suppress(Unavailable, SealError):
+        except Unknown:  # perhaps they are kept
+            raise
+        except (Unavailable, NotConnected, DatabaseUnavailable, Conflict) as error:
+            with contextlib.suppress(Unavailable):
                 for _, token in aim.provider.revocation.of(tokens):
-                    self._upstream.revoke(aim, self._secret(aim, visit), token)
+                    self._upstream.revoke(aim, secret, token)
+            if isinstance(error, Conflict):
+                raise NotConnected(Reason.PROVIDER_UNAVAILABLE, "connected elsewhere at once") from None
             raise
 
     def _secret(self, aim: Reach, visit: Visit) -> str | None:
@@ -196,6 +193,19 @@ _OFF = {
     Kind.USER: Reason.USER_OFF,
     Kind.RESOURCE: Reason.RESOURCE_OFF,
 }
+
+
+def _code(aim: Reach, parameters: Parameters) -> str:
+    """RFC 9207: only of an answer that can be this provider's; NotConnected."""
+    if not _possible(aim, parameters.get("iss")):
+        raise NotConnected(Reason.PROVIDER_MISMATCH)
+    if (said := parameters.get("error")) is not None:
+        plain = said.isascii() and said.isprintable()
+        raise NotConnected(Reason.PROVIDER_REFUSED, said[:60] if plain else "")
+    code = parameters.get("code")
+    if not code or len(code) > _LONGEST_CODE or not (code.isascii() and code.isprintable()):
+        raise NotConnected(Reason.PROVIDER_ANSWER_INVALID, "no code")
+    return code
 
 
 def _possible(aim: Reach, said: str | None) -> bool:

@@ -1,9 +1,11 @@
 """RFC 7009: no token is left alive at a provider that nobody here knows of, unless the evidence says so."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
+from werkzeug.test import TestResponse
 
 from broker.runtime.database import Conflict, Transaction, Unavailable, Unknown
 from broker.vault.farewells.farewells import WAITS
@@ -202,3 +204,46 @@ def test_a_provider_that_is_dead_holds_up_no_other_whatever_it_has_waiting(vault
     assert len(vault.forge.forms("/revoke")) == 1
     counted = [row[8] for row in vault.lab.table("vault_farewell")]
     assert sorted(counted, key=str) == [0] * (waiting - 1) + [1]
+
+
+def visited(vault: Setting, work: Callable[[], AbstractContextManager[object]]) -> TestResponse:
+    """Back from the provider, which gives tokens, while the matter stands as `work` makes it."""
+    browser = vault.signed_in()
+    came = vault.forge.visit(vault.begin(browser))
+    with work():
+        return vault.back(browser, came)
+
+
+def test_tokens_of_nobody_are_given_back(vault: Setting) -> None:
+    """Whose account it is could not be asked."""
+    vault.forge.answers["/account"] = (500, {}, b"")
+    answer = visited(vault, nullcontext)
+    assert answer.status_code == 503 and vault.lab.rows("vault_connection") == 0
+    assert vault.lab.last("connection.refused")["reason"] == "provider_unavailable"
+    assert len(vault.forge.grants) == 1 and vault.forge.alive() == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "given_back"), [(Unavailable("gone"), True), (Conflict(), True), (Unknown("gone"), False)]
+)
+def test_tokens_that_cannot_be_kept_are_given_back_unless_they_may_be_kept(
+    vault: Setting, error: Exception, given_back: bool
+) -> None:
+    @contextmanager
+    def failing() -> Iterator[None]:
+        database = vault.lab.broker.world.database
+        write = database.write
+
+        def fail(work: object, *given: object, **named: object) -> object:
+            if "Making" in getattr(work, "__qualname__", ""):
+                raise error
+            return write(work, *given, **named)
+
+        database.write = fail
+        try:
+            yield
+        finally:
+            del database.write
+
+    assert visited(vault, failing).status_code == 503
+    assert len(vault.forge.grants) == 1 and (vault.forge.alive() == set()) is given_back
