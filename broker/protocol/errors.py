@@ -225,11 +225,11 @@ class Consequence:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The token of ours with which something was asked for: its story leads to the refusal."""
+    """What something was asked for with: the token's story, or that of its grant, leads to the refusal."""
 
     tenant: str
-    subject: str
-    jti: str
+    subject: str | None
+    jti: str | None
     txn: str | None
     grant_id: str | None
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from broker.identity.clients.keys import ClientKeys, KeysUnavailable
 from broker.identity.federation.trusted.model import TrustedIssuer, Use, Workload
 from tests.assertions import Signer
 from tests.lab import ACCESS_TOKEN, EXCHANGE, ISSUER, NOTES, TICKETS, Lab, claims, race
@@ -187,6 +188,26 @@ def test_an_actor_token_that_is_bound_to_a_key_takes_a_proof_by_that_key(lab: La
         refused = lab.exchange(subject, **acting(actor), **more)
         lab.refused(refused, 400, "invalid_request", "actor_token_foreign")
     assert lab.exchange(subject, **acting(actor), dpop=proof(holder)).json["token_type"] == "DPoP"
+
+
+@pytest.mark.attack("EXCH-18")
+def test_keys_of_an_actor_that_cannot_be_had_now_are_no_fault_of_its_token(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer, subject, passing = with_key(lab), subject_of(lab), True
+
+    def none(*_: object) -> object:
+        raise KeysUnavailable("away", passing)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClientKeys, "of", none)
+        away = lab.exchange(subject, **acting(signer.assertion(), JWT_TYPE))
+        lab.refused(away, 503, "temporarily_unavailable", "client_keys_unavailable")
+        assert away.headers["Retry-After"]
+        passing = False
+        gone = lab.exchange(subject, **acting(signer.assertion(), JWT_TYPE))
+        lab.refused(gone, 400, "invalid_request", "actor_token_invalid")
+    assert lab.exchange(subject, **acting(signer.assertion(), JWT_TYPE)).status_code == 200
 
 
 @pytest.mark.attack("EXCH-18")

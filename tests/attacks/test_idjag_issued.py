@@ -231,3 +231,25 @@ def test_a_recipient_serves_the_people_of_its_tenants(home: Lab) -> None:
     elsewhere = ask(home, held["refresh_token"], REFRESH)
     home.refused(elsewhere, 400, "invalid_target", "tenant_not_served")
     home.refused(ask(home, held["id_token"]), 400, "invalid_request", "grant_expired")
+
+
+def test_an_assertion_never_outlives_its_grant(home: Lab) -> None:
+    held = signed_in(home)
+    home.sql("UPDATE access_grant SET expires_at = ?", home.clock.now() + 100)
+    answer = ask(home, held["id_token"])
+    said = claims(answer.json["access_token"])
+    assert (answer.json["expires_in"], said["exp"] - said["iat"]) == (100, 100)
+    home.sql("UPDATE access_grant SET expires_at = ?", home.clock.now() + 0.5)
+    home.refused(ask(home, held["id_token"]), 400, "invalid_request", "grant_expired")
+
+
+def test_a_refusal_is_part_of_the_story_of_the_grant_behind_it(home: Lab) -> None:
+    held = signed_in(home)
+    grant_id = str(claims(held["access_token"])["grant_id"])
+    home.switch("user", "alice")
+    for token, kind in ((held["id_token"], ID_TOKEN), (held["refresh_token"], REFRESH)):
+        refused = home.refused(ask(home, token, kind), 400, "invalid_request", "user_off")
+        assert (refused["grant_id"], refused["tenant"], refused["subject"]) == (grant_id, "acme", "alice")
+        assert refused in home.trace(grant_id)
+    stolen = ask(home, held["refresh_token"], REFRESH, "helper")
+    assert home.refused(stolen, 400, "invalid_request", "refresh_foreign")["grant_id"] == grant_id

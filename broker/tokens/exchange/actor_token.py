@@ -95,7 +95,9 @@ class ActorTokens:
         except InvalidAssertion as error:
             raise bad_actor(_REASONS.get(error.what, Reason.ACTOR_TOKEN_INVALID), error.what) from None
         except KeysUnavailable as error:
-            raise bad_actor(Reason.CLIENT_KEYS_UNAVAILABLE, str(error)) from None
+            if error.passing:
+                raise away(Reason.CLIENT_KEYS_UNAVAILABLE, str(error)) from None
+            raise bad_actor(Reason.ACTOR_TOKEN_INVALID, str(error)) from None
         spend = Spend(
             PURPOSE,
             (client.client_id, verified.jti),

@@ -56,7 +56,7 @@ REFUSALS: Mapping[Reason, tuple[Question, str]] = {
     Reason.PROVIDER_UNAVAILABLE: (Question.SUBJECT, "temporarily_unavailable"),
     Reason.CLIENT_GRANT_TYPE: (Question.CALLER, "unauthorized_client"),
     Reason.CLIENT_OFF: (Question.CALLER, "invalid_client"),
-    Reason.CLIENT_KEYS_UNAVAILABLE: (Question.CALLER, "invalid_request"),
+    Reason.CLIENT_KEYS_UNAVAILABLE: (Question.CALLER, "temporarily_unavailable"),
     Reason.SUBJECT_TOKEN_FOREIGN: (Question.CALLER, "invalid_request"),
     Reason.CONSTRAINT_LOST: (Question.CALLER, "invalid_request"),
     Reason.MAY_ACT_OTHER: (Question.CALLER, "invalid_request"),
