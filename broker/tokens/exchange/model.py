@@ -65,7 +65,7 @@ def bad_subject(reason: Reason, detail: str = "") -> OAuthError:
 
 
 def away(reason: Reason, detail: str) -> OAuthError:
-    """An issuer whose keys cannot be had now: no fault of the token's."""
+    """An issuer or client whose keys cannot be had now: no fault of the token's."""
     return OAuthError(
         "temporarily_unavailable",
         "The keys of a token's issuer cannot be had now. Try again.",
