@@ -10,15 +10,13 @@ from broker.runtime.egress import Answer
 
 
 class Rotation(StrEnum):
-    """What becomes of a refresh token that was used.
+    """What becomes of a refresh token that was used, when the answer has no other.
 
-    `rotates`: it is void, and its successor is in the answer; `kept`: it stays good, unless the answer has another;
-    `none`: there is none, access tokens live until they are revoked.
+    `kept`: it stays good. `rotates`: it is void, so the access token of that answer is the last one.
     """
 
     ROTATES = "rotates"
     KEPT = "kept"
-    NONE = "none"
 
 
 class State(StrEnum):

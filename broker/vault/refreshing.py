@@ -22,7 +22,8 @@ from broker.runtime.world import World
 from broker.vault import reach, store
 from broker.vault.credentials.credentials import Credentials
 from broker.vault.ending import Ending
-from broker.vault.model import Connection, Sealed, State, Tokens
+from broker.vault.few import Few
+from broker.vault.model import Connection, Rotation, Sealed, State, Tokens
 from broker.vault.refused import unreadable
 from broker.vault.sealing import Sealing
 from broker.vault.upstream import Over, Unavailable, Upstream
@@ -31,7 +32,7 @@ from keys.sealed import SealError
 LEASE = 30.0
 """Seconds for which nobody else asks the provider: longer than egress waits for any answer."""
 _STEP, _STEPS = 0.1, 200
-_AT_ONCE, _MOST_WAITING = 16, 64
+_AT_ONCE, _OF_ONE, _MOST_WAITING = 32, 8, 64
 _COMMITS = 3
 _PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
@@ -56,7 +57,7 @@ class Refreshing:
         self._wait = wait or threading.Event().wait
         self._lock = threading.Lock()
         self._under_way: dict[tuple[str, int], Future[None]] = {}
-        self._asking = threading.BoundedSemaphore(_AT_ONCE)
+        self._asking = Few(_AT_ONCE, _OF_ONE)
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
     def ahead(self, connection: Connection, origin: Origin | None) -> None:
@@ -82,12 +83,10 @@ class Refreshing:
             self._told(waited_for)
             return
         try:
-            if not self._asking.acquire(blocking=False):
-                raise _away("too many requests are under way", _STEP)
-            try:
+            with self._asking.one(connection.resource_id) as may:
+                if not may:
+                    raise _away("too many requests are under way", _STEP)
                 self._in_turn(connection, origin)
-            finally:
-                self._asking.release()
         except BaseException as error:
             mine.set_exception(error)
             raise
@@ -172,8 +171,9 @@ class Refreshing:
             raise Over("there is no refresh token")
         new = self._upstream.refresh(aim, secret, tokens.refresh)
         given = None if new.scopes is None else reach.without_always(aim, new.scopes)
-        # RFC 6749 section 6: without a new refresh token, the old one stays good
-        return replace(new, refresh=new.refresh or tokens.refresh, scopes=given)
+        # RFC 6749 section 6: without a new refresh token, the old one stays good where providers do not rotate
+        kept = tokens.refresh if aim.provider.rotation is Rotation.KEPT else None
+        return replace(new, refresh=new.refresh or kept, scopes=given)
 
     def _keep(self, connection: Connection, tokens: Tokens, origin: Origin | None) -> None:
         """In the place of the version that was refreshed. Somebody else's newer version stays."""

@@ -1,11 +1,14 @@
 """RFC 6749 section 6: one refresh at a time, and nothing is lost by a provider's trouble."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
+from broker.protocol.errors import OAuthError
 from broker.runtime.database import Unavailable
 from broker.vault.model import Connection, State
+from broker.vault.refreshing import _OF_ONE
 from tests.documents import outside
 from tests.lab import race
 from tests.vault.steps import Setting
@@ -48,6 +51,51 @@ def test_a_provider_that_gives_no_new_refresh_token_keeps_the_old_one_good(due: 
         assert due.released().status_code == 200
         due.lab.clock.advance(3600)
     assert due.forge.refreshes == 3
+
+
+def test_a_provider_that_rotates_and_gives_no_new_one_has_ended_with_this_access_token(due: Setting) -> None:
+    """The old one is void there: it is neither kept nor shown again."""
+    forge = due.resource("forge", due.forge, method="client_secret_basic")
+    changed = replace(forge, vault=replace(forge.vault, provider="atlassian"))
+    due.lab.change(lambda tx: due.lab.broker.changes.put_resource(tx, changed))
+    due.forge.rotates = False
+    assert due.released().status_code == 200 and not connection(due).refreshable
+    due.lab.clock.advance(3540)
+    assert due.released().status_code == 200, "for as long as it lasts"
+    due.lab.clock.advance(60)
+    due.lab.refused(due.released(), 400, "interaction_required", "connection_broken")
+    assert due.forge.refreshes == 1
+
+
+def test_one_slow_provider_stops_no_other_ones_refreshes(due: Setting) -> None:
+    """Nor more of its own than a few at once."""
+    refreshing, asking = due.lab.broker.vault.refreshing, threading.Barrier(_OF_ONE + 1)
+    done = threading.Event()
+
+    def slow(*_: object) -> None:
+        asking.wait(30)
+        assert done.wait(30)
+
+    def refresh(number: int, resource: str = "forge") -> None:
+        one = replace(connection(due), id=f"con-{number}", resource_id=resource)
+        refreshing.refresh(one, None)
+
+    refreshing._in_turn = slow
+    slowly = [threading.Thread(target=refresh, args=(number,)) for number in range(_OF_ONE)]
+    try:
+        for thread in slowly:
+            thread.start()
+        asking.wait(30)
+        refreshing._in_turn = lambda *_: None
+        with pytest.raises(OAuthError, match="temporarily_unavailable") as refused:
+            refresh(_OF_ONE)
+        assert refused.value.retry_after == 1
+        refresh(_OF_ONE, "wiki")
+    finally:
+        done.set()
+        for thread in slowly:
+            thread.join()
+    refresh(_OF_ONE)
 
 
 @pytest.mark.attack("VAULT-12")
