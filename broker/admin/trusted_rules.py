@@ -18,6 +18,9 @@ from broker.protocol.redirect_uri import is_loopback
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,126}")
 _LONGEST = 500
+_LONGEST_TENANT = 128
+_LONGEST_PAIR = 511
+"""Of issuer and tenant there, by which its people are kept with a character between them."""
 _LIFETIMES = range(30, 86401)
 _OURS = range(10, 601)
 _MOST_RULES = 20
@@ -55,6 +58,11 @@ def _issuer(path: str, entry: IssuerEntry) -> Iterator[Problem]:
     if entry.max_lifetime not in _LIFETIMES:
         text = f"a token is good for {_LIFETIMES[0]} to {_LIFETIMES[-1]} seconds"
         yield Problem(f"{path}.max_lifetime", text)
+    for i, tenant in enumerate(entry.upstream_tenants):
+        longest = min(_LONGEST_TENANT, _LONGEST_PAIR - len(entry.issuer))
+        if not (0 < len(tenant) <= longest and tenant.isprintable()):
+            text = "it is 1 to 128 printable characters, and 511 at most with the issuer"
+            yield Problem(f"{path}.upstream_tenants[{i}]", text)
     if entry.reusable and "workload" not in entry.trusted_for:
         yield Problem(f"{path}.reusable", "only the token of a workload may come again")
     if entry.claims.tenants:

@@ -124,6 +124,12 @@ def test_each_change_is_recorded_and_a_deleted_issuer_is_off_for_good(desk) -> N
         ("client_ids: [app]", "client_ids: []", "trusted_issuers[0].subject_tokens.client_ids"),
         ("algorithms: [ES256]", "algorithms: [HS256]", "trusted_issuers[0].algorithms"),
         ('jwks_uri: "https:', 'jwks_uri: "http:', "trusted_issuers[0].jwks_uri"),
+        ("upstream_tenants: [a]", 'upstream_tenants: [a, ""]', "trusted_issuers[0].upstream_tenants[1]"),
+        (
+            "upstream_tenants: [a]",
+            f"upstream_tenants: [{'a' * 129}]",
+            "trusted_issuers[0].upstream_tenants[0]",
+        ),
         ("max_lifetime: 600", "max_lifetime: 0", "trusted_issuers[0].max_lifetime"),
         ("accounts: create", "reusable: true", "trusted_issuers[0].reusable"),
         ("roles: [{always: member}]", "tenants: [{always: acme}]", "trusted_issuers[0].claims.tenants"),
@@ -156,6 +162,20 @@ def test_each_change_is_recorded_and_a_deleted_issuer_is_off_for_good(desk) -> N
 def test_what_does_not_fit_is_told_with_its_place(desk, before: str, after: str, at: str) -> None:
     assert before in FULL
     assert at in {found.split(": ")[0] for found in desk.problems(FULL.replace(before, after, 1))}
+
+
+def test_an_issuer_and_its_tenant_fit_into_the_name_of_a_link(desk) -> None:
+    for tenant, fits in (("a" * 11, True), ("a" * 12, False)):
+        issuer = f"https://idp.example/{'a' * 480}"
+        file = FULL.replace("https://idp.example", issuer).replace(
+            f"{issuer}/keys", "https://idp.example/keys"
+        )
+        file = file.replace("upstream_tenants: [a]", f"upstream_tenants: [{tenant}]")
+        if fits:
+            desk.put(file.replace("id: corp", "id: far"))
+        else:
+            with pytest.raises(EstateProblems, match="511"):
+                desk.put(file)
 
 
 def test_an_entry_keeps_its_issuer_and_its_tenant(desk) -> None:
