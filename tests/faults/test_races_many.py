@@ -1,7 +1,4 @@
-"""Laws 1 and 6: 64 at once, 25 times, in one process on SQLite and in two on PostgreSQL; one line of descent each.
-
-The race for one identity assertion comes with that grant: for it CONC-08 is waived until then.
-"""
+"""Laws 1 and 6: 64 at once, 25 times, in one process on SQLite and in two on PostgreSQL; one line of descent each."""
 
 import time
 from collections import Counter
@@ -17,6 +14,7 @@ from tests.engines import Engine
 from tests.faults.crowd import MANY, Crowd, statuses
 from tests.lab import ISSUER, Page, claims
 from tests.proofs import Holder
+from tests.vouching import AGENT_SECRET, IDP, JWT_BEARER, Vouchers
 
 ROUNDS, FEW = 25, 5
 pytestmark = pytest.mark.timeout(240)
@@ -209,6 +207,32 @@ def test_of_64_uses_of_one_client_assertion_one_wins(crowd: Callable[..., Crowd]
     issued = counted(facts, "token.issued", "client")
     assert issued == ({("signer",): ROUNDS} if endpoint == "token" else {})
     sound(many)
+
+
+@pytest.mark.attack("CONC-08", "IDJAG-06")
+def test_of_64_redemptions_of_one_identity_assertion_one_wins(crowd: Callable[..., Crowd]) -> None:
+    """The first round makes the account too."""
+    many = crowd()
+    here = many.lab()
+    try:
+        company = Vouchers(here)
+        here.apply(
+            f'trusted_issuers: [{{id: corp, issuer: "{IDP}", tenants: [acme], trusted_for: [id_jag], '
+            f"jwks: {company.jwks}, accounts: create}}]\n"
+            f'clients: [{{client_id: agent, type: confidential, client_secret: "{AGENT_SECRET}", '
+            f'token_endpoint_auth_method: client_secret_post, grant_types: ["{JWT_BEARER}"]}}]'
+        )
+        for _ in range(ROUNDS):
+            form = {"grant_type": JWT_BEARER, "client_id": "agent", "client_secret": AGENT_SECRET}
+            answers = many.race(("post", ("/token", {**form, "assertion": company.id_jag()}), {}))
+            assert statuses(answers) == {200: 1, 400: MANY - 1}
+            assert {answer.body["error"] for answer in answers if answer.status == 400} == {"invalid_grant"}
+    finally:
+        here.broker.close()
+    facts = sound(many)
+    assert counted(facts, "token.issued", "client") == {("agent",): ROUNDS}
+    assert list(counted(facts, "token.issued", "grant_id").values()) == [ROUNDS]
+    assert sum(counted(facts, "user.created").values()) == 1
 
 
 @pytest.mark.attack("CONC-13")
