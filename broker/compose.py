@@ -176,6 +176,7 @@ def compose(
         people,
         providers,
         estate,
+        front.grants.within,
         kek,
         per_minute=settings.interactions_per_minute,
     )

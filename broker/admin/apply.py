@@ -207,6 +207,8 @@ class Apply:
                 return held.tenant
             case Resource():
                 rooms.changes.put_resource(tx, held)
+                if held.vault is not None:
+                    rooms.vault.connections.end_unserved(tx, held)
                 if (secret := wanted.vault_secrets.get(held.id)) is not None:
                     rooms.vault.credentials.set(tx, held.id, secret)
                 return held.tenants[0] if len(held.tenants) == 1 and not held.serves("*") else None

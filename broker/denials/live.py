@@ -19,6 +19,11 @@ def all_off(tx: Transaction, targets: Iterable[Target], now: float) -> frozenset
     return frozenset(asked) if everything in found else found
 
 
+def newest(tx: Transaction) -> tuple[int, str] | None:
+    """What moves with everything that is thrown: while it stands, nothing that was live is off since."""
+    return store.newest(tx)
+
+
 def gone(tx: Transaction, target: Target, now: float) -> None:
     """What was deleted is off for good, as its id is never given again: tokens made for it die with it."""
     end(tx, target, None, now, "deleted")

@@ -71,6 +71,12 @@ _LIFT = (
     .values(lifted_at=bindparam("now"))
 )
 _SWEEP = delete(denial).where(wall(denial, server_rows=True), denial.c.ends_at <= bindparam("now"))
+_NEWEST = (
+    select(denial.c.number, denial.c.target)
+    .where(wall(denial, server_rows=True))
+    .order_by(denial.c.number.desc())
+    .limit(1)
+)
 _LIST = (
     select(denial)
     .where(
@@ -137,6 +143,12 @@ def lift(tx: Transaction, target: Target, now: float) -> bool:
 def sweep(tx: Transaction, now: float) -> None:
     """Forget what denied something that has ended by itself."""
     tx.execute(_SWEEP, wall=tx.tenant, now=now)
+
+
+def newest(tx: Transaction) -> tuple[int, str] | None:
+    """Number and target of what was thrown last, lifted or not."""
+    row = tx.execute(_NEWEST, wall=tx.tenant).first()
+    return None if row is None else (row.number, row.target)
 
 
 def in_force(tx: Transaction, now: float) -> list[Denial]:

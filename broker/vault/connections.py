@@ -3,6 +3,7 @@
 from broker.audit.model import Fact
 from broker.audit.record import Recorder
 from broker.estate.estate import Estate
+from broker.estate.model import Resource
 from broker.identity.tenants.model import Door
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
@@ -92,6 +93,13 @@ class Connections:
         gone = {one.tenant for one in store.every(tx, user_id)} - set(tenants)
         for tenant in sorted(gone):
             self.end_all(tx, "no member any more", user_id=user_id, tenant=tenant)
+
+    def end_unserved(self, tx: Transaction, resource: Resource) -> None:
+        """Within `tx`: those at a resource in tenants that it does not serve any more."""
+        there = {one.tenant for one in store.every(tx, None) if one.resource_id == resource.id}
+        for tenant in sorted(there):
+            if not resource.serves(tenant):
+                self.end_all(tx, "not served any more", resource_id=resource.id, tenant=tenant)
 
     def rewrap(self) -> int:
         """Seal data keys under the key-encryption key of now; how many were under another. No token is opened."""

@@ -17,7 +17,7 @@ LONGEST_URL = 2048
 def of(resource: Resource | None) -> Reach | None:
     """None for a resource that is not of kind `vault`, or whose provider this release does not know.
 
-    Where the file names a token endpoint of its own, tokens and secret are not the row's: no other address of it is used.
+    Where the file names a token endpoint of its own, no address of the row is shown tokens or the secret.
     """
     if resource is None or resource.vault is None:
         return None

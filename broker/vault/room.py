@@ -24,7 +24,7 @@ from broker.vault.underway.underway import Underway
 from broker.vault.upstream import Upstream
 from broker.vault.use import Use
 from broker.vault.visits import Visits
-from broker.vault.watch import Watch
+from broker.vault.watch import Granted, Watch
 from broker.vault.whose import Whose
 from keys.sealed import KeyEncryptionKey
 
@@ -62,11 +62,12 @@ def furnished(
     people: People,
     providers: Providers,
     estate: Callable[[], Estate],
+    granted: Granted,
     kek: KeyEncryptionKey,
     *,
     per_minute: int,
 ) -> Room:
-    """`per_minute`: see `Visits`."""
+    """`granted`: see `Watch`; `per_minute`: see `Visits`."""
     upstream, sealing, credentials = Upstream(egress, world.clock), Sealing(kek), Credentials(kek)
     farewells = Farewells(world, recorder, upstream, credentials, sealing, estate)
     releases = Releases(world)
@@ -92,6 +93,6 @@ def furnished(
         Refreshing(world, recorder, upstream, credentials, sealing, ending, estate),
         releases,
         farewells,
-        Watch(world, recorder, releases, ending),
+        Watch(world, recorder, releases, ending, estate, granted),
         whose,
     )

@@ -1,8 +1,10 @@
 """Systems that are not ours in the estate file: what may be said, round trips, secrets, and what goes with them."""
 
+import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -13,6 +15,7 @@ from broker.vault.model import Tokens
 from broker.vault.sealing import Sealing
 from tests.lab import KEK
 from tests.stores.vaulted import connection
+from tests.vault.provider import Provider
 
 SECRET = "a secret: with +, % and ü"
 ESTATE = """
@@ -183,6 +186,9 @@ REMOVED: dict[str, Callable[[str], str]] = {
     "membership": lambda estate: estate.replace(
         "alice, tenants: [{id: acme}]", "alice, tenants: [{id: globex}]"
     ),
+    "tenants": lambda estate: estate.replace(
+        "https://api.github.com\n    tenants: [acme]", "https://api.github.com\n    tenants: [globex]"
+    ).replace('mcp", tenants: [acme]', 'mcp", tenants: [acme, globex]'),
     "user": lambda estate: estate.replace("{id: alice, tenants: [{id: acme}]}", ""),
     "resource": lambda estate: (
         estate[: estate.index("  - id: github")] + estate[estate.index("  - id: forge") :]
@@ -190,13 +196,22 @@ REMOVED: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.fixture
+def there() -> Iterator[Provider]:
+    found = Provider()
+    found.answers["/applications/Ov23li/token"] = (204, {}, b"")
+    yield found
+    found.close()
+
+
 @pytest.mark.parametrize("what", REMOVED)
-def test_a_connection_goes_with_its_user_their_membership_or_its_system(desk, what: str) -> None:
-    desk.put(ESTATE)
+def test_a_connection_goes_with_its_user_their_membership_or_its_system(desk, there, what: str) -> None:
+    written = ESTATE.replace("client_id: Ov23li", f"client_id: Ov23li, revocation_endpoint: '{there.origin}'")
+    desk.put(written)
     made = replace(connection("a", user="alice"), resource_id="github")
     sealed = Sealing(KEK).sealed(made, Tokens("t0ken", "refresh"))
     desk.broker.world.database.write(lambda tx: store.add(tx, made, sealed))
-    estate = REMOVED[what](ESTATE)
+    estate = REMOVED[what](written)
     estate = estate[: estate.index("edges:")] if what == "resource" else estate
     desk.put(estate, prune=True)
     found = desk.broker.world.database.read(lambda tx: store.get(tx, made.id))
@@ -206,3 +221,9 @@ def test_a_connection_goes_with_its_user_their_membership_or_its_system(desk, wh
             desk.broker.world.database.read(lambda tx: desk.broker.vault.credentials.secret(tx, "github"))
             is None
         )
+    desk.broker.vault.tend()
+    [told] = there.asked
+    assert (told.method, told.path) == ("DELETE", "/applications/Ov23li/token")
+    pair = base64.b64encode(f"Ov23li:{quote_plus(SECRET)}".encode()).decode()
+    assert told.headers["authorization"] == f"Basic {pair}" and told.sent == '{"access_token": "t0ken"}'
+    assert desk.facts("connection.outlived") == [] and len(desk.facts("connection.withdrawn")) == 1

@@ -183,6 +183,10 @@ def test_releases_are_found_while_their_token_is_good_and_ended_once(database: D
     ]
     database.write(lambda tx: releases.sweep(tx, LATER, NOW))
     assert database.read(lambda tx: releases.of(tx, "con-b", 9)) == []
+    for one in (first, endless):
+        database.write(lambda tx, one=one: releases.add(tx, one))
+    database.write(lambda tx: releases.forget(tx, endless.id))
+    assert database.read(lambda tx: releases.still_good(tx, NOW, "", 9)) == [first]
 
 
 def test_a_farewell_is_tried_by_one_and_put_off_for_all(database: Database) -> None:
@@ -200,10 +204,6 @@ def test_a_farewell_is_tried_by_one_and_put_off_for_all(database: Database) -> N
     assert database.read(lambda tx: farewells.due(tx, LATER + 1, 9)) == [again]
 
 
-def test_all_that_is_off_among_many_is_found_at_once(database: Database) -> None:
-    aims = [Target(Kind.GRANT, name) for name in ("a", "b", "c")]
-    for aim, tenant in zip(aims, ("acme", "globex", None), strict=True):
-        database.write(
 def test_farewells_come_in_turns_and_all_of_one_resource_are_put_off_at_once(database: Database) -> None:
     many = [farewell("b", next_at=NOW - 3), *(replace(farewell("b"), id=f"bye-{n}") for n in range(3))]
     other = farewell("a")
@@ -220,10 +220,14 @@ def test_farewells_come_in_turns_and_all_of_one_resource_are_put_off_at_once(dat
     assert later in database.read(lambda tx: farewells.due(tx, LATER, 9))
 
 
+def test_all_that_is_off_among_many_is_found_at_once(database: Database) -> None:
+    aims = [Target(Kind.GRANT, name) for name in ("a", "b", "c")]
+    for aim, tenant in zip(aims, ("acme", "globex", None), strict=True):
+        database.write(
             lambda tx, aim=aim, tenant=tenant: denials.throw(tx, aim, tenant, NOW, "why", final=False),
             throwing=True,
         )
     asked = [*aims, Target(Kind.USER, "a")]
-    assert database.read(lambda tx: denials.all_off(tx, asked, NOW)) == frozenset(aims)
-    assert database.read(lambda tx: denials.all_off(tx, asked, NOW), "acme") == {aims[0], aims[2]}
-    assert database.read(lambda tx: denials.all_off(tx, [], NOW)) == frozenset()
+    assert database.read(lambda tx: denials.off(tx, asked, NOW)) == aims
+    assert database.read(lambda tx: denials.off(tx, asked, NOW), "acme") == [aims[0], aims[2]]
+    assert database.read(lambda tx: denials.off(tx, [], NOW)) == []

@@ -145,14 +145,15 @@ def cases(mark: Callable[[str], str]) -> Iterator[tuple[Callable[..., object], C
     yield releases.of, lambda tx, o: releases.of(tx, which(o), 100), False
     yield releases.end, lambda tx, o: releases.end(tx, f"rel-{mark(o)}", NOW, withdrawn=True), False
     yield releases.end_all, lambda tx, o: releases.end_all(tx, which(o), NOW, withdrawn=True), False
+    yield releases.forget, lambda tx, o: releases.forget(tx, f"rel-{mark(o)}"), False
     yield releases.sweep, lambda tx, o: releases.sweep(tx, LATER, NOW), False
 
     yield farewells.add, lambda tx, o: farewells.add(tx, farewell("new", o)), True
     yield farewells.due, lambda tx, o: farewells.due(tx, NOW, 100), False
     yield farewells.attempt, lambda tx, o: farewells.attempt(tx, farewell(mark(o), o), LATER), False
-    yield farewells.drop, lambda tx, o: farewells.drop(tx, f"bye-{mark(o)}"), False
     yield (
         farewells.put_off,
         lambda tx, o: farewells.put_off(tx, f"resource-{mark(o)}", NOW, LATER),
         False,
     )
+    yield farewells.drop, lambda tx, o: farewells.drop(tx, f"bye-{mark(o)}"), False

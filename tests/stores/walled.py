@@ -361,8 +361,8 @@ def _cases() -> Iterator[Case]:
         adds=True,
     )
     yield case(denials.off, lambda tx, o: denials.off(tx, [off(o)], NOW))
+    yield case(denials.newest, lambda tx, o: denials.newest(tx))
     yield case(denials.stands, lambda tx, o: denials.stands(tx, off(o), NOW, final=False))
-    yield case(denials.all_off, lambda tx, o: denials.all_off(tx, [off(o)], NOW))
     for function, call, adds in vaulted.cases(mark):
         yield case(function, call, adds=adds)
     yield case(denials.lift, lambda tx, o: denials.lift(tx, off(o), NOW))

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from broker.denials.model import Target
+from broker.denials.model import Kind, Target
+
+_PASSING = frozenset({Kind.GRANT, Kind.TRANSACTION, Kind.TOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +31,8 @@ class Release:
     expires_at: float | None
     ended_at: float | None = None
     withdrawn: bool = False
+
+    @property
+    def lasting(self) -> frozenset[Target]:
+        """Of what ends it, that which outlives its grant."""
+        return frozenset(target for target in self.targets if target.kind not in _PASSING)

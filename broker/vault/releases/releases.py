@@ -5,6 +5,7 @@ from broker.runtime.world import World
 from broker.vault.releases import store
 from broker.vault.releases.model import Release
 
+_MOST = 1000
 _KEPT = 90 * 86400.0
 """Seconds for which a token without an end is remembered after its release was over."""
 
@@ -33,6 +34,18 @@ class Releases:
         """Within `tx`: those of a connection, or of one version of its tokens, that are not over."""
         now = self._world.clock.now()
         return store.end_all(tx, connection_id, now, withdrawn=withdrawn, version=version)
+
+    def fold(self, tx: Transaction, release: Release) -> bool:
+        """Within `tx`: forget one without an end whose grant is over, where another that is not over ends by the same.
+
+        The last of them stays, so that whoever is switched off later is found to hold the token.
+        """
+        for other in store.of(tx, release.connection_id, _MOST):
+            same = (other.version, other.ended_at) == (release.version, None) and other.id != release.id
+            if same and release.lasting <= other.lasting:
+                store.forget(tx, release.id)
+                return True
+        return False
 
     def sweep(self, tx: Transaction, now: float) -> None:
         store.sweep(tx, now, now - _KEPT)

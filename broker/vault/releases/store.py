@@ -95,6 +95,7 @@ _END_ALL = (
     .values(ended_at=bindparam("now"), withdrawn=bindparam("told"))
     .returning(*_r)
 )
+_FORGET = delete(release_table).where(wall(release_table), _r.id == bindparam("which"))
 _SWEEP = delete(release_table).where(
     wall(release_table),
     or_(_r.expires_at <= bindparam("now"), _r.ended_at <= bindparam("long_ago")),
