@@ -8,6 +8,8 @@ from broker.audit.model import Record, made
 from broker.audit.record import jti_hash
 from broker.runtime.database import Database, Transaction
 
+_ENDS = ("connection.ended", "connection.withdrawn", "connection.outlived")
+
 
 def query(
     database: Database,
@@ -47,7 +49,7 @@ def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Re
         if behind:
             wider = store.chain(tx, sorted(ids), sorted(txns), sorted(grants | behind), sorted(requests))
             story = [row for row in wider if _belongs(_body(row), txns, grants, ids, requests)]
-        return _beginnings(tx, story) + _after_parents(story)
+        return _beginnings(tx, story) + _after_parents(story) + _ends(tx, story)
 
     return [_record(row) for row in database.read(read, tenant)]
 
@@ -92,6 +94,23 @@ def _beginnings(tx: Transaction, story: list[store.Stored]) -> list[store.Stored
                 found.append(row)
     unique = {str(_body(row)["id"]): row for row in found if _body(row)["id"] not in told}
     return [unique[identifier] for identifier in sorted(unique)]
+
+
+def _ends(tx: Transaction, story: list[store.Stored]) -> list[store.Stored]:
+    """What became of tokens of other systems that were released: whether their providers were told."""
+    told, found = {_body(row)["id"] for row in story}, dict[str, store.Stored]()
+    for release in story:
+        body = _record(release).members
+        connection = _change(body).get("connection")
+        if body["fact"] != "token.released" or connection is None:
+            continue
+        for fact in _ENDS:
+            for row in store.find(tx, fact=fact, subject=str(body.get("subject"))):
+                end = _body(row)
+                later = str(end["id"]) > str(body["id"]) and end["id"] not in told
+                if later and _change(end).get("connection") == connection:
+                    found[str(end["id"])] = row
+    return [found[identifier] for identifier in sorted(found)]
 
 
 def _change(members: Mapping[str, object]) -> Mapping[str, object]:

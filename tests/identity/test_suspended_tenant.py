@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.documents import Authority
 from tests.lab import CALLBACK, CHALLENGE, FILES, TICKETS, Browser, Lab, Page, claims, landed
+from tests.vault.steps import setting
 
 DOORS = ["", "/t/acme"]
 
@@ -168,3 +171,24 @@ def test_what_ends_in_the_meantime_does_not_come_back(lab: Lab) -> None:
     lab.lift("tenant", "acme")
     assert not lab.active(had.access)
     assert lab.refresh(had.refresh).json["error"] == "invalid_grant"
+
+
+def test_nobody_connects_an_account_and_no_server_gets_a_token_of_one(lab: Lab, tmp_path: Path) -> None:
+    with setting(lab, Authority(tmp_path)) as vault:
+        browser = vault.signed_in()
+        vault.connect(browser)
+        call, page = vault.call(), Page.of(vault.page(browser))
+        came = vault.forge.visit(vault.begin(browser))
+        before = len(vault.forge.forms("/token"))
+        vault.lab.switch("tenant", "acme")
+        for what, attempt in {
+            "begins": lambda: browser.submit(page, do="connect"),
+            "comes back": lambda: vault.back(browser, came),
+        }.items():
+            assert attempt().status_code == 403, what
+            assert vault.lab.last("connection.refused")["reason"] == "tenant_off", what
+        vault.lab.refused(vault.released(call), 400, "invalid_target", "tenant_off")
+        assert len(vault.forge.forms("/token")) == before
+        vault.lab.lift("tenant", "acme")
+        assert vault.connect(browser).status_code == 200
+        assert vault.released(call).status_code == 200

@@ -247,3 +247,20 @@ def test_tokens_that_cannot_be_kept_are_given_back_unless_they_may_be_kept(
 
     assert visited(vault, failing).status_code == 503
     assert len(vault.forge.grants) == 1 and (vault.forge.alive() == set()) is given_back
+
+
+def test_the_trace_of_a_release_tells_that_its_provider_could_not_be_told_after_all(vault: Setting) -> None:
+    vault.connect(vault.signed_in())
+    assert vault.released().status_code == 200
+    txn = str(vault.lab.last("token.released")["txn"])
+    assert vault.lab.trace(txn)[-1]["fact"] == "token.released"
+    vault.forge.revokes = False
+    vault.disconnect(vault.signed_in())
+    for _ in range(2 * len(WAITS) + 2):
+        vault.lab.broker.vault.tend()
+        vault.lab.clock.advance(WAITS[-1])
+    facts = [step["fact"] for step in vault.lab.trace(txn)]
+    assert facts[-3:] == ["connection.ended", "connection.outlived", "connection.outlived"]
+    vault.connect(vault.signed_in("bob"))
+    vault.disconnect(vault.signed_in("bob"))
+    assert len(vault.lab.trace(txn)) == len(facts)
