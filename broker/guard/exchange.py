@@ -75,8 +75,8 @@ class Exchange:
         found = self._kept.get((call.token.token_hash, resource, scope or ""))
         return found.access_token if found is not None and self._clock() < found.until else None
 
-    def exchange(self, call: Call, resource: str, scope: str | None = None) -> str:
-        """An access token for `resource`; ExchangeRefused."""
+    def exchange(self, call: Call, resource: str, scope: str | None = None, *, vault: bool = False) -> str:
+        """An access token for `resource`; ExchangeRefused. Of a `vault`, it is a bearer token whatever the key."""
         found = self.kept(call, resource, scope)
         if found is not None:
             return found
@@ -91,7 +91,7 @@ class Exchange:
         answer = self._asked(call.token.issuer, form)
         if self._proof_key is not None and _error(answer) == "use_dpop_nonce":
             answer = self._asked(call.token.issuer, form)
-        access_token, lifetime = _read(answer, "bearer" if self._proof_key is None else "dpop")
+        access_token, lifetime = _read(answer, "bearer" if vault or self._proof_key is None else "dpop")
         until = min(self._clock() + lifetime - min(_MARGIN_SECONDS, lifetime / 4), call.token.expires_at)
         self._keep((call.token.token_hash, resource, scope or ""), _Kept(access_token, until))
         return access_token

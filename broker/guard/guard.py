@@ -202,17 +202,20 @@ class Guard:
         """The verified token of the call in progress; LookupError outside of one."""
         return self._current_call().token
 
-    async def exchange(self, *, resource: str, scope: str | None = None) -> str:
-        """An access token for a downstream resource in the name of the current call; ExchangeRefused."""
+    async def exchange(self, *, resource: str, scope: str | None = None, vault: bool = False) -> str:
+        """An access token for a downstream resource in the name of the current call; ExchangeRefused.
+
+        `vault`: a system that is not the server's own, whose token is a bearer token also with a `dpop_key`.
+        """
         exchange, call = self._exchanging(), self._current_call()
         kept = exchange.kept(call, resource, scope)
         if kept is not None:
             return kept
-        return await asyncio.to_thread(exchange.exchange, call, resource, scope)
+        return await asyncio.to_thread(exchange.exchange, call, resource, scope, vault=vault)
 
-    def exchange_sync(self, *, resource: str, scope: str | None = None) -> str:
+    def exchange_sync(self, *, resource: str, scope: str | None = None, vault: bool = False) -> str:
         """As `exchange`, for tools that are plain functions."""
-        return self._exchanging().exchange(self._current_call(), resource, scope)
+        return self._exchanging().exchange(self._current_call(), resource, scope, vault=vault)
 
     def dpop_proof(self, *, method: str, url: str, token: str, nonce: str | None = None) -> str:
         """The DPoP header to send an exchanged token with, as `Authorization: DPoP`; LookupError without `dpop_key`."""

@@ -1,7 +1,11 @@
 """RFC 9700 section 4.4: connections that come to nothing; recorded in full, told in a sentence."""
 
+from collections.abc import Callable
+
 from broker.audit.model import Fact, Outcome
 from broker.audit.refusals import Refusals
+from broker.audit.unknown import unknown
+from broker.estate.estate import Estate
 from broker.identity.sessions.model import Session
 from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason, too_many
@@ -51,8 +55,8 @@ class NotConnected(Exception):
 
 
 class Refusing:
-    def __init__(self, refusals: Refusals) -> None:
-        self._refusals = refusals
+    def __init__(self, refusals: Refusals, estate: Callable[[], Estate]) -> None:
+        self._refusals, self._estate = refusals, estate
 
     def recorded(
         self,
@@ -72,7 +76,7 @@ class Refusing:
             detail=error.detail or None,
             tenant=tenant if known else door.tenant,
             subject=session.user_id if session else None,
-            downstream=resource_id if known else None,
+            downstream=self._named(resource_id) if known else None,
         )
         self._refusals.record(fact, origin, known=session is not None)
         if error.reason is Reason.RATE_LIMITED:
@@ -87,3 +91,7 @@ class Refusing:
             redirectable=False,
             retry_after=_PAUSE if down else None,
         )
+
+    def _named(self, resource_id: str) -> str:
+        """The path of a callback is what anybody writes there."""
+        return resource_id if resource_id in self._estate().resources else unknown(resource_id)

@@ -75,7 +75,7 @@ def furnished(
     ending = Ending(world, recorder, sealing, farewells, releases)
     visits = Visits(
         world,
-        Refusing(refusals),
+        Refusing(refusals, estate),
         upstream,
         credentials,
         Underway(world, kek.derive("vault-visits")),

@@ -121,8 +121,9 @@ class Upstream:
     def _asked(self, reach: Reach, request: Callable[[], Mapping[str, object]]) -> Tokens:
         if not usable(reach.token_endpoint):
             raise Unavailable("token endpoint: not an https address")
+        asked_at = self._clock.now()  # what the answer took is over when it comes
         try:
-            return _tokens(request(), self._clock.now())
+            return _tokens(request(), asked_at)
         except AuthlibBaseError as error:
             said, text = str(error.error)[:60], str(error.description or "")[:200]
             plain = said if said.isascii() and said.isprintable() else "an error"

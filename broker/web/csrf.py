@@ -19,10 +19,12 @@ class Csrf:
 
     def same_site(self, request: Request) -> None:
         """OAuthError 403 when the browser says that another site sent the form."""
-        site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        sender = request.headers.get("Origin", self._issuer)
-        if site not in ("same-origin", "none") or sender != self._issuer:
+        if not self.ours(request) or request.headers.get("Origin", self._issuer) != self._issuer:
             raise self._refused(Reason.CROSS_SITE)
+
+    def ours(self, request: Request) -> bool:
+        """Whether a page of ours, or the person by themselves, made the browser ask, as far as it says."""
+        return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
     def check(self, request: Request, cookie: str | None, about: str, token: str | None) -> None:
         """OAuthError 403 when the form came from elsewhere or is out of date."""

@@ -286,6 +286,24 @@ def test_a_household_has_one_limit_and_right_codes_take_nothing_of_it(lab: Lab) 
         assert answer.status_code == (400 if number < 10 else 429), "a link is a guess too"
 
 
+@pytest.mark.attack("DEVICE-09")
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_uses_up_nobodys_limit_and_fills_in_a_form_at_most(lab: Lab, site: str) -> None:
+    device = begun(lab)
+    known = signed_in(lab, "bob", source="192.0.2.8")
+    sent = {"Accept": "text/html", "Sec-Fetch-Site": site}
+    for code in (*[another(device["user_code"])] * 12, device["user_code"]):
+        answer = known.http.get(f"/device?user_code={code}", base_url=ISSUER, headers=sent)
+        assert answer.status_code == 200 and f'value="{code}"' in answer.get_data(as_text=True)
+    assert is_question(lab.type_code(device["user_code"], known))
+    by_hand = known.http.get(
+        f"/device?user_code={device['user_code']}",
+        base_url=ISSUER,
+        headers={**sent, "Sec-Fetch-Site": "none"},
+    )
+    assert is_question(by_hand) or by_hand.status_code == 303
+
+
 # DEVICE-10
 
 

@@ -141,6 +141,14 @@ def test_more_scope_than_was_asked_for_is_recorded_and_serves_nobody(vault: Sett
     assert vault.released().json["scope"] == "repo:read"
 
 
+def test_what_strangers_write_where_a_system_is_named_stands_in_no_record(vault: Setting) -> None:
+    assert vault.lab.browser().get("/connections/my-own-text/callback?state=x").status_code >= 400
+    record = vault.lab.last("connection.refused")
+    assert "my-own-text" not in str(record) and str(record["downstream"]).startswith("sha256:")
+    assert vault.lab.browser().get("/connections/forge/callback?state=x").status_code >= 400
+    assert vault.lab.last("connection.refused")["downstream"] == "forge"
+
+
 @pytest.mark.attack("VAULT-03")
 @pytest.mark.parametrize("iss", ["https://evil.example", "https://forge.example:1/x", "https://[::1"])
 def test_an_issuer_of_another_site_is_refused_also_where_the_estate_names_none(

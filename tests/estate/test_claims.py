@@ -162,6 +162,25 @@ def test_a_proof_is_good_for_a_day_and_is_looked_at_again(
     assert len(outside.asked) == 2 and rules.stands(claims.get(claim.id), lab.clock.now())
 
 
+def test_addresses_that_never_answer_keep_no_other_from_being_asked(
+    lab: Lab, claims: Claims, claim: Claim, outside: Outside
+) -> None:
+    silent = [claims.make("acme", f"https://mine.example/{number}", ORIGIN) for number in range(2)]
+    for one in silent:
+        outside.answer = answered(document(one.uri))
+        claims.prove(one.id, ORIGIN)
+        lab.clock.advance(1)
+    outside.answer = answered(document())
+    claims.prove(claim.id, ORIGIN)
+    lab.clock.advance(DAY)
+    outside.answer = EgressFailed("too slow")
+    claims.look_again(2)
+    lab.clock.advance(60)
+    outside.answer = answered(document())
+    claims.look_again(2)
+    assert rules.stands(claims.get(claim.id), lab.clock.now())
+
+
 def test_a_proof_lapses_when_the_address_says_otherwise_and_can_be_given_again(
     lab: Lab, claims: Claims, claim: Claim, outside: Outside
 ) -> None:

@@ -222,6 +222,24 @@ def test_with_a_key_of_its_own_the_guard_gets_bound_tokens(bound, issuer, endpoi
     assert (shown.jkt, shown.nonce) == (ProofKey(key).jkt, "n")
 
 
+def test_the_token_of_a_system_of_the_vault_is_a_bearer_token_whatever_the_key(
+    bound, guard, issuer, endpoint, key
+) -> None:
+    for one in (bound, guard):
+        token = issuer.token()
+        with one.calling(one.verify(token), token):
+            found = one.exchange_sync(resource="https://api.github.com", vault=True)
+            assert asyncio.run(one.exchange(resource="https://api.github.com", vault=True)) == found
+    assert proof_of(endpoint.requests[0]).jkt == ProofKey(key).jkt and len(endpoint.requests) == 2
+    endpoint.answer = lambda: endpoint.issue(token_type="DPoP")
+    token = issuer.token()
+    with (
+        bound.calling(bound.verify(token), token),
+        pytest.raises(ExchangeRefused, match="not a bearer token"),
+    ):
+        bound.exchange_sync(resource="https://api.github.com", vault=True)
+
+
 def test_a_token_that_comes_back_unbound_is_not_used(bound, guard, issuer, endpoint) -> None:
     with pytest.raises(ExchangeRefused, match="not a dpop token"):
         exchange(bound, issuer.token())

@@ -35,6 +35,7 @@ class Claims:
 
     def __init__(self, world: World, recorder: Recorder, egress: Egress, doors: Callable[[], Doors]) -> None:
         self._world, self._recorder, self._egress, self._doors = world, recorder, egress, doors
+        self._asked: dict[str, float] = {}
 
     def make(self, tenant: str, uri: str, origin: Origin) -> Claim:
         """The tenant's claim of this address, new or as it stands. Refused when nobody could ever prove it."""
@@ -113,14 +114,19 @@ class Claims:
         store.registered(tx, claim.id, resource_id)
 
     def look_again(self, most: int = 5) -> None:
-        """The background duty: ask the addresses again that were heard longest ago."""
-        since = self._world.clock.now() - rules.FRESH
-        due = [
-            (claim.checked_at or 0.0, claim.id)
+        """The background duty: ask the addresses again that were asked, or else heard, longest ago.
+
+        Of those that do not answer it is remembered here alone when they were asked: no other has to wait for them.
+        """
+        now = self._world.clock.now()
+        due = {
+            claim.id: claim.checked_at or 0.0
             for claim in self.every()
-            if claim.state is State.PROVED and (claim.checked_at or 0.0) <= since
-        ]
-        for _, claim_id in sorted(due)[:most]:
+            if claim.state is State.PROVED and (claim.checked_at or 0.0) <= now - rules.FRESH
+        }
+        self._asked = {claim_id: at for claim_id, at in self._asked.items() if claim_id in due}
+        for claim_id in sorted(due, key=lambda one: (self._asked.get(one, 0.0), due[one], one))[:most]:
+            self._asked[claim_id] = now
             try:
                 self.prove(claim_id, None)
             except Refused:
