@@ -59,9 +59,7 @@ def facts(_: Sentences) -> list[str]:
 
 
 def exchange(_: Sentences) -> list[str]:
-    rows = [
-        (f"`{reason}`", str(question), f"`{error}`") for reason, (question, error) in REFUSALS.items()
-    ]
+    rows = [(f"`{reason}`", str(question), f"`{error}`") for reason, (question, error) in REFUSALS.items()]
     return _table(("Reason", "About", "Error"), rows)
 
 
