@@ -173,6 +173,7 @@ def compose(
         recorder,
         refusals,
         egress,
+        sessions,
         people,
         providers,
         estate,

@@ -7,6 +7,7 @@ from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.estate.estate import Estate
 from broker.identity.federation.providers import Providers
+from broker.identity.sessions.sessions import Sessions
 from broker.identity.users.people import People
 from broker.runtime.database import Transaction
 from broker.runtime.egress import Egress
@@ -59,6 +60,7 @@ def furnished(
     recorder: Recorder,
     refusals: Refusals,
     egress: Egress,
+    sessions: Sessions,
     people: People,
     providers: Providers,
     estate: Callable[[], Estate],
@@ -80,6 +82,7 @@ def furnished(
         credentials,
         Underway(world, kek.derive("vault-visits")),
         Making(world, recorder, sealing, ending),
+        sessions,
         people,
         providers,
         estate,

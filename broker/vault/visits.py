@@ -12,6 +12,7 @@ from broker.estate.estate import Estate
 from broker.identity.federation.providers import Providers
 from broker.identity.federation.rules import good_for
 from broker.identity.sessions.model import Session
+from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.model import Door
 from broker.identity.users.people import People
 from broker.protocol.errors import Reason
@@ -49,6 +50,7 @@ class Visits:
         credentials: Credentials,
         underway: Underway,
         making: Making,
+        sessions: Sessions,
         people: People,
         providers: Providers,
         estate: Callable[[], Estate],
@@ -57,7 +59,7 @@ class Visits:
     ) -> None:
         self._world, self._refusing, self._upstream = world, refusing, upstream
         self._credentials, self._underway, self._making = credentials, underway, making
-        self._people, self._providers, self._estate = people, providers, estate
+        self._sessions, self._people, self._providers, self._estate = sessions, people, providers, estate
         self._per_minute = per_minute
 
     def begin(
@@ -165,7 +167,11 @@ class Visits:
         return aim
 
     def _require(self, tx: Transaction, aim: Reach, tenant: str, session: Session) -> None:
-        """Within `tx`: a member, signed in by a way that the tenant accepts, and nothing switched off."""
+        """Within `tx`: still signed in, by a way that the tenant accepts, a member, served there, nothing off."""
+        if not self._sessions.goes_on(tx, session):
+            raise NotConnected(Reason.LOGIN_REQUIRED)
+        if reach.at(self._estate(), aim.resource.id, tenant) is None:
+            raise NotConnected(Reason.RESOURCE_UNKNOWN)
         user = self._people.within(tx, session.user_id)
         doors = self._estate().doors
         accepted = good_for(session.provider, tenant, self._providers.known(), doors.tenants)
