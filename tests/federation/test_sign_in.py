@@ -1,5 +1,8 @@
 """Signing in at an upstream provider: who comes in, as whom, and what the session is worth."""
 
+import contextlib
+import threading
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,6 +15,8 @@ from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.credentials import store as credentials
 from broker.identity.users.credentials.model import Passkey
+from broker.identity.users.own import NotChanged
+from broker.identity.users.ways_in import WaysIn
 from broker.protocol import acr
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
@@ -605,3 +610,53 @@ def test_with_a_passkey_every_link_may_go(fed: Setting) -> None:
     )
     assert broker.federation.own_links.remove(session, link.id, origin)
     assert fed.lab.rows("identity_link") == 0
+
+
+def meeting(monkeypatch: pytest.MonkeyPatch, owner: type, verb: str) -> None:
+    """Two that come to the end of this verb at once go on together; one alone goes on after a moment."""
+    both, plain = threading.Barrier(2), getattr(owner, verb)
+
+    def met(*given: object, **named: object) -> object:
+        found = plain(*given, **named)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return found
+
+    monkeypatch.setattr(owner, verb, met)
+
+
+@pytest.mark.parametrize("beside", ["link", "passkey"])
+def test_of_two_last_ways_in_that_are_taken_away_at_once_one_stays(
+    fed: Setting, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    corp, twin = fed.provider(**CREATES), fed.provider("twin", issuer=fed.other.issuer)
+    fed.apply(corp, twin)
+    browser = fed.lab.browser()
+    fed.sign_in(browser, preferred_username="carol")
+    broker, origin = fed.lab.broker, Origin("req", "203.0.113.7", ISSUER)
+    if beside == "link":
+        fed.back(browser, fed.other.visit(fed.link_out(browser, by="twin")), by="twin")
+    else:
+        made = Passkey("pk_c", "carol", "cred", "h", "k", "Phone", 0, True, True, (), 0.0)
+        fed.lab.change(lambda tx: credentials.add_passkey(tx, made))
+    _, session = broker.world.database.write(
+        lambda tx: broker.sessions.start(tx, "carol", ("pop",), acr.PASSKEY, origin)
+    )
+    links = [link.id for link in broker.federation.links.of("carol")]
+    removals: list[Callable[[], object]] = [
+        lambda which=which: broker.federation.own_links.remove(session, which, origin) for which in links
+    ]
+    if beside == "passkey":
+        removals.append(lambda: broker.signing_in.own.remove_passkey(session, "pk_c", origin))
+    meeting(monkeypatch, WaysIn, "factors")
+    meeting(monkeypatch, Links, "has")
+
+    def removed(number: int) -> bool:
+        try:
+            removals[number]()
+        except NotChanged:
+            return False
+        return True
+
+    assert sorted(race(2, removed)) == [False, True]
+    assert fed.lab.rows("identity_link") + fed.lab.rows("passkey") == 1

@@ -78,6 +78,7 @@ SERVER_WIDE = {
     "broker.identity.users.store.set_password_hash": "accounts are the server's",
     "broker.identity.users.store.replace_password_hash": "accounts are the server's",
     "broker.identity.users.store.with_email": "accounts are the server's",
+    "broker.identity.users.store.alone": "accounts are the server's",
     "broker.identity.users.store.ever": "accounts are the server's",
 }
 

@@ -32,6 +32,7 @@ class OwnLinks:
             self._refuse(user_id, Reason.SIGN_IN_STALE, origin)
 
         def unit(tx: Transaction) -> bool:
+            self._ways_in.alone(tx, user_id)
             link = self._links.one(tx, user_id, which)
             if link is None:
                 return False

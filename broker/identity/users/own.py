@@ -204,6 +204,7 @@ class OwnWaysIn:
         """What `unit` does, if the session has not ended meanwhile."""
 
         def signed_in(tx: Transaction) -> T:
+            self._ways_in.alone(tx, session.user_id)
             if not self._sessions.goes_on(tx, session):
                 raise NotChanged(Reason.SIGN_IN_STALE)
             return unit(tx)

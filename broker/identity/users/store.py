@@ -29,6 +29,7 @@ SERVER_WIDE = "accounts are the server's; memberships, which belong to tenants, 
 
 _ALIVE = user_table.c.deleted.is_(False)
 _GET = select(user_table).where(user_table.c.id == bindparam("which"), _ALIVE)
+_ALONE = select(user_table.c.id).where(user_table.c.id == bindparam("which"), _ALIVE).with_for_update()
 _MAIL = (
     select(user_table.c.id)
     .where(func.lower(user_table.c.email) == func.lower(bindparam("mail")), _ALIVE)
@@ -77,6 +78,11 @@ def get(tx: Transaction, user_id: str) -> User | None:
     """The user with the memberships that the wall of `tx.tenant` lets see; nobody's id costs as much to look for."""
     row, memberships = tx.execute(_GET, which=user_id).first(), _memberships(tx, user_id)
     return None if row is None else User(row.id, row.name, row.email, memberships)
+
+
+def alone(tx: Transaction, user_id: str) -> None:
+    """Until `tx` is over, no other that says so too goes on for this user: what it read of them then stays true."""
+    tx.execute(_ALONE, which=user_id)
 
 
 def with_email(tx: Transaction, email: str) -> list[str]:

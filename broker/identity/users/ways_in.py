@@ -38,6 +38,10 @@ class WaysIn:
     def offers_passkeys(self) -> bool:
         return self._passkeys.offered
 
+    def alone(self, tx: Transaction, user_id: str) -> None:
+        """Within `tx`, before anything is read: changes of one person's ways in come one after the other."""
+        store.alone(tx, user_id)
+
     def factors(self, tx: Transaction, user_id: str) -> Factors:
         return Factors(
             store.password_hash(tx, user_id) is not None,
