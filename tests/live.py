@@ -15,7 +15,7 @@ import httpx2
 
 ESTATE = Path(__file__).parent / "conformance" / "estate.yaml"
 PASSWORD = "correct horse battery staple"
-_POLLS, _POLL_SECONDS = 600, 0.05
+_POLLS, _POLL_SECONDS = 2400, 0.05
 COMMAND = (str(Path(sys.executable).with_name("broker")),)
 # Passwords cost little here; the proxies of the machine are not for loopback.
 _ENVIRONMENT = {

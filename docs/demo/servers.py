@@ -12,7 +12,7 @@ import httpx2
 
 HERE = Path(__file__).parent
 BROKER = (str(Path(sys.executable).with_name("broker")),)  # the console script beside this Python
-SECONDS_TO_START = 15
+SECONDS_TO_START = 120
 
 
 @dataclass(frozen=True)
