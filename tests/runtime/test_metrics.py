@@ -61,7 +61,7 @@ def test_facts_are_counted_when_they_are_committed_and_not_before(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("broker.tokens.pipeline._answer", boom)  # after the record was written
+        patch.setattr("broker.tokens.issued.answer", boom)  # after the record was written
         assert lab.client_credentials().status_code == 500
     assert value(lab, "audit_facts_total", fact="token.issued", outcome="allowed") == 1
     assert len(lab.facts("token.issued")) == 1

@@ -353,6 +353,19 @@ def test_what_is_off_is_found_by_kind_and_id_in_the_order_of_the_question(databa
     assert [found.id for found in database.read(lambda tx: denials.in_force(tx, NOW))] == ["x"]
 
 
+def test_the_newest_throw_is_known_also_when_it_is_lifted(database: Database) -> None:
+    def thrown(which: str) -> tuple[int, str] | None:
+        target = Target(Kind.USER, which)
+        database.write(lambda tx: denials.throw(tx, target, None, NOW, "why", final=False), throwing=True)
+        return database.read(denials.newest)
+
+    assert database.read(denials.newest) is None
+    first, second = thrown("b"), thrown("a")
+    assert first and second and (first[1], second[1]) == ("b", "a") and first[0] < second[0]
+    database.write(lambda tx: denials.lift(tx, Target(Kind.USER, "a"), NOW), throwing=True)
+    assert database.read(denials.newest) == second
+
+
 def test_only_a_throwing_transaction_throws(database: Database) -> None:
     with pytest.raises(RuntimeError, match="throwing"):
         database.write(lambda tx: denials.throw(tx, Target(Kind.USER, "u"), None, NOW, "why", final=True))

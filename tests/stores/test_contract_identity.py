@@ -11,7 +11,7 @@ from broker.identity.tenants import store as tenants
 from broker.identity.tenants.model import Tenant, Trust
 from broker.identity.users import store as users
 from broker.identity.users.model import Membership, User
-from broker.runtime.database import Conflict, Database
+from broker.runtime.database import Conflict, Database, Transaction
 from tests.lab import race
 from tests.stores.samples import LATER, NOW, client, session, user
 
@@ -55,6 +55,20 @@ def test_a_user_comes_back_as_stored(database: Database) -> None:
     database.write(lambda tx: users.put(tx, changed))
     database.write(lambda tx: users.put(tx, User("aaron", "Aaron")))
     assert database.read(users.every) == [User("aaron", "Aaron"), changed]
+
+
+def test_who_is_alone_with_a_user_reads_what_stays_true(database: Database) -> None:
+    database.write(lambda tx: users.put(tx, User("alice", "")))
+
+    def longer(tx: Transaction) -> None:
+        users.alone(tx, "alice")
+        found = users.get(tx, "alice")
+        assert found is not None
+        users.put(tx, replace(found, name=found.name + "x"))
+
+    assert race(8, lambda _: database.write(longer)) == [None] * 8
+    assert database.read(lambda tx: users.get(tx, "alice")) == User("alice", "x" * 8)
+    database.write(lambda tx: users.alone(tx, "never"))
 
 
 def test_a_password_is_kept_through_a_change_and_not_through_a_deletion(database: Database) -> None:
