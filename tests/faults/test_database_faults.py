@@ -214,12 +214,12 @@ def test_a_partition_from_the_database_is_503_for_a_while_and_heals_by_itself(
         for name, (mode, ways) in PARTITIONS.items():
             with proxy.during(mode, *ways):
                 parted = time.time()
-                until(seen(503, parted, 10), f"refusing: {name}")
+                until(seen(503, parted, 20), f"refusing: {name}")
                 until(seen(503, parted + 2, 1), f"refusing after all that it waits for has ended: {name}")
             healed = time.time()
-            until(seen(200, healed, 20), f"working again: {name}")
+            until(seen(200, healed, 20), f"working again: {name}", 10)
     took = [entry["ended"] - entry["began"] for entry in journal.entries()]
-    assert max(took) < 20, "nobody waited for what the kernel's own patience would take"
+    assert max(took) < 5 and sorted(took)[len(took) // 2] < 1
     assert violations(silent, journal) == []
 
 

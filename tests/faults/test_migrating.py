@@ -150,7 +150,6 @@ def fleet(either: Engine, tmp_path: Path) -> Iterator[Fleet]:
         either.drop(made.site.database)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.attack("FAULT-30")
 def test_the_schema_grows_and_shrinks_under_load_while_neighbouring_versions_serve(
     fleet: Fleet, tmp_path: Path

@@ -193,7 +193,7 @@ def test_a_redis_that_hangs_costs_no_request_more_than_a_moment(
     for asked, seconds in (hung, silent):
         # One when a rest is over, and at the beginning whoever was on the way.
         assert 1 <= asked <= WORKERS + 1 + seconds / REST_SECONDS, (asked, seconds)
-    assert max(took) < 10, "a hang without end would be one of the client"
+    assert max(took) < 2, sorted(took)[-5:]
     assert {entry["status"] for entry in journal.entries()} <= {200, 201, 400}
     with site.opened() as broker:
         sound(broker, journal)
