@@ -15,13 +15,13 @@ from broker.identity.tenants.keys import DoorKeys
 from broker.protocol.errors import Reason
 from broker.protocol.names import DEFAULT_ALGORITHM, OPENID, TYP_LOGOUT_TOKEN
 from broker.runtime.database import Transaction
+from broker.runtime.deliveries import MOST_AT_ONCE, deliver
 from broker.runtime.egress import Egress, EgressFailed, EgressRefused
 from broker.runtime.world import World
 
 WAITS = (10.0, 60.0, 300.0, 1800.0, 7200.0)
 """Seconds between one attempt and the next: there is one attempt more than waits."""
 _LARGEST, _SECONDS = 16 * 1024, 5.0
-_MOST_AT_ONCE, _LONGEST = 100, 15.0
 
 
 class LogoutNotices:
@@ -55,18 +55,12 @@ class LogoutNotices:
 
     def deliver(self) -> None:
         """The background duty: try what is due, a few of each client. One that does not answer puts off its own."""
-        began, silent = self._world.clock.now(), set[str]()
-        for notice in self._world.database.read(lambda tx: store.due(tx, began, _MOST_AT_ONCE)):
-            now = self._world.clock.now()
-            if now - began > _LONGEST:
-                return
-            if notice.client_id not in silent and not self._tried(notice):
-                silent.add(notice.client_id)
-                self._world.database.write(
-                    lambda tx, one=notice, now=now: store.put_off(  # type: ignore[misc]
-                        tx, one.client_id, now, now + WAITS[0]
-                    )
-                )
+        now = self._world.clock.now()
+        due = self._world.database.read(lambda tx: store.due(tx, now, MOST_AT_ONCE))
+        deliver(self._world.clock, due, lambda notice: notice.client_id, self._tried, self._put_off)
+
+    def _put_off(self, client_id: str, now: float) -> None:
+        self._world.database.write(lambda tx: store.put_off(tx, client_id, now, now + WAITS[0]))
 
     def _tried(self, notice: Notice) -> bool:
         """False when the client could not be told now."""

@@ -2,23 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Integer,
-    Row,
-    String,
-    Table,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Float, Integer, Row, String, Table, bindparam, delete, insert
 
 from broker.authorization.logout.model import Notice
 from broker.runtime.database import Transaction, metadata, wall
+from broker.runtime.deliveries import statements
 
 notice_table = Table(
     "logout_notice",
@@ -34,39 +22,7 @@ notice_table = Table(
 )
 
 _ADD = insert(notice_table)
-_TURNS = (
-    select(
-        *notice_table.c,
-        func.row_number()
-        .over(partition_by=notice_table.c.client_id, order_by=(notice_table.c.next_at, notice_table.c.id))
-        .label("turn"),
-    )
-    .where(wall(notice_table), notice_table.c.next_at <= bindparam("now"))
-    .subquery()
-)
-_DUE = (
-    select(*(_TURNS.c[name] for name in Notice.__slots__))
-    .order_by(_TURNS.c.turn, _TURNS.c.next_at, _TURNS.c.id)
-    .limit(bindparam("most", type_=Integer))
-)
-_TRY = (
-    update(notice_table)
-    .where(
-        wall(notice_table),
-        notice_table.c.id == bindparam("which"),
-        notice_table.c.attempts == bindparam("so_far"),
-    )
-    .values(attempts=notice_table.c.attempts + 1, next_at=bindparam("again_at"))
-)
-_PUT_OFF = (
-    update(notice_table)
-    .where(
-        wall(notice_table),
-        notice_table.c.client_id == bindparam("whose"),
-        notice_table.c.next_at <= bindparam("now"),
-    )
-    .values(next_at=bindparam("again_at"))
-)
+_DUE, _TRY, _PUT_OFF = statements(notice_table, notice_table.c.client_id)
 _DROP = delete(notice_table).where(wall(notice_table), notice_table.c.id == bindparam("which"))
 
 

@@ -13,6 +13,7 @@ from broker.estate.estate import Estate
 from broker.protocol.errors import Reason
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
+from broker.runtime.deliveries import MOST_AT_ONCE, deliver
 from broker.runtime.world import World
 from broker.vault import reach
 from broker.vault.credentials.credentials import Credentials
@@ -26,7 +27,6 @@ from keys.sealed import SealError
 
 WAITS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0)
 """Seconds between one attempt and the next: there is one attempt more than waits."""
-_MOST_AT_ONCE, _LONGEST = 100, 15.0
 
 
 class Farewells:
@@ -85,18 +85,12 @@ class Farewells:
 
     def deliver(self) -> None:
         """The background duty: try what is due, a few of each provider. One that does not answer puts off its own."""
-        began, silent = self._world.clock.now(), set[str]()
-        for farewell in self._world.database.read(lambda tx: store.due(tx, began, _MOST_AT_ONCE)):
-            now = self._world.clock.now()
-            if now - began > _LONGEST:
-                return
-            if farewell.resource_id not in silent and not self._tried(farewell):
-                silent.add(farewell.resource_id)
-                self._world.database.write(
-                    lambda tx, one=farewell, now=now: store.put_off(  # type: ignore[misc]
-                        tx, one.resource_id, now, now + WAITS[0]
-                    )
-                )
+        now = self._world.clock.now()
+        due = self._world.database.read(lambda tx: store.due(tx, now, MOST_AT_ONCE))
+        deliver(self._world.clock, due, lambda farewell: farewell.resource_id, self._tried, self._put_off)
+
+    def _put_off(self, resource_id: str, now: float) -> None:
+        self._world.database.write(lambda tx: store.put_off(tx, resource_id, now, now + WAITS[0]))
 
     def _tried(self, farewell: Farewell) -> bool:
         """False when the provider could not be told now."""

@@ -2,23 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Integer,
-    LargeBinary,
-    Row,
-    String,
-    Table,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Column, Float, Integer, LargeBinary, Row, String, Table, bindparam, delete, insert
 
 from broker.runtime.database import Transaction, metadata, wall
+from broker.runtime.deliveries import statements
 from broker.vault.farewells.model import Farewell
 
 farewell_table = Table(
@@ -37,42 +24,7 @@ farewell_table = Table(
 )
 
 _ADD = insert(farewell_table)
-_TURNS = (
-    select(
-        *farewell_table.c,
-        func.row_number()
-        .over(
-            partition_by=farewell_table.c.resource_id,
-            order_by=(farewell_table.c.next_at, farewell_table.c.id),
-        )
-        .label("turn"),
-    )
-    .where(wall(farewell_table), farewell_table.c.next_at <= bindparam("now"))
-    .subquery()
-)
-_DUE = (
-    select(*(_TURNS.c[name] for name in Farewell.__slots__))
-    .order_by(_TURNS.c.turn, _TURNS.c.next_at, _TURNS.c.id)
-    .limit(bindparam("most", type_=Integer))
-)
-_TRY = (
-    update(farewell_table)
-    .where(
-        wall(farewell_table),
-        farewell_table.c.id == bindparam("which"),
-        farewell_table.c.attempts == bindparam("so_far"),
-    )
-    .values(attempts=farewell_table.c.attempts + 1, next_at=bindparam("again_at"))
-)
-_PUT_OFF = (
-    update(farewell_table)
-    .where(
-        wall(farewell_table),
-        farewell_table.c.resource_id == bindparam("whose"),
-        farewell_table.c.next_at <= bindparam("now"),
-    )
-    .values(next_at=bindparam("again_at"))
-)
+_DUE, _TRY, _PUT_OFF = statements(farewell_table, farewell_table.c.resource_id)
 _DROP = delete(farewell_table).where(wall(farewell_table), farewell_table.c.id == bindparam("which"))
 
 
