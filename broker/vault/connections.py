@@ -10,7 +10,7 @@ from broker.runtime.database import Transaction
 from broker.runtime.world import World
 from broker.vault import reach, store
 from broker.vault.ending import Ending
-from broker.vault.model import Connection, Offer, State
+from broker.vault.model import Connection, Offer, Sealed, State
 from broker.vault.sealing import Sealing
 from keys.sealed import SealError
 
@@ -105,11 +105,7 @@ class Connections:
         """Seal data keys under the key-encryption key of now; how many were under another. No token is opened."""
         after, done = "", 0
         while True:
-            found = self._world.database.read(
-                lambda tx, after=after: store.otherwise_sealed(  # type: ignore[misc]
-                    tx, self._sealing.key_id, after, _BATCH
-                )
-            )
+            found = self._otherwise_sealed(after)
             if not found:
                 return done
             for connection_id, tenant in found:
@@ -120,7 +116,7 @@ class Connections:
         """The connections whose tokens do not open: sealed under a lost key, or changed since."""
         found = []
         for connection in self.every():
-            known = self._world.database.read(lambda tx, one=connection: store.get(tx, one.id))  # type: ignore[misc]
+            known = self._known(connection.id)
             if known is None or known[1] is None:
                 continue
             try:
@@ -128,6 +124,14 @@ class Connections:
             except SealError:
                 found.append(connection.id)
         return found
+
+    def _otherwise_sealed(self, after: str) -> list[tuple[str, str]]:
+        return self._world.database.read(
+            lambda tx: store.otherwise_sealed(tx, self._sealing.key_id, after, _BATCH)
+        )
+
+    def _known(self, connection_id: str) -> tuple[Connection, Sealed | None] | None:
+        return self._world.database.read(lambda tx: store.get(tx, connection_id))
 
     def _rewrapped(self, connection_id: str, tenant: str) -> bool:
         """False where it does not open: what it was sealed under is not known here."""

@@ -107,6 +107,12 @@ class Refreshing:
         finally:
             self._waiting.release()
 
+    def _claim(self, connection: Connection, refresher: str, now: float) -> tuple[Connection, Sealed] | None:
+        return self._world.database.write(
+            lambda tx: store.claim(tx, connection.id, connection.version, refresher, now, now + LEASE),
+            connection.tenant,
+        )
+
     def _in_turn(self, connection: Connection, origin: Origin | None) -> None:
         """Ask the provider, or see what another process comes to that does."""
         refresher, database = (
@@ -115,12 +121,7 @@ class Refreshing:
         )
         for _ in range(_STEPS):
             now = self._world.clock.now()
-            claimed = database.write(
-                lambda tx, now=now: store.claim(  # type: ignore[misc]
-                    tx, connection.id, connection.version, refresher, now, now + LEASE
-                ),
-                connection.tenant,
-            )
+            claimed = self._claim(connection, refresher, now)
             if claimed is not None:
                 self._claimed(*claimed, refresher, origin)
                 return

@@ -71,9 +71,7 @@ class Watch:
     def _all(self, estate: Estate, now: float, *, fold: bool) -> int:
         after, found = "", 0
         while True:
-            batch = self._world.database.read(
-                lambda tx, after=after: self._releases.still_good(tx, after, _BATCH)  # type: ignore[misc]
-            )
+            batch = self._after(after)
             if not batch:
                 return found
             after = batch[-1].id
@@ -85,6 +83,9 @@ class Watch:
                     found += self._ended(release, why)
                 if fold:
                     self._fold(tenant, releases, now)
+
+    def _after(self, last: str) -> list[Release]:
+        return self._world.database.read(lambda tx: self._releases.still_good(tx, last, _BATCH))
 
     def _off(
         self, tenant: str, releases: list[Release], estate: Estate, now: float
