@@ -36,7 +36,7 @@ from broker.runtime.ephemeral.memory import Memory
 from broker.runtime.ephemeral.model import Ephemeral
 from broker.runtime.ephemeral.redis import Redis
 from broker.runtime.metrics import Measured, Metrics
-from broker.runtime.snapshot import Snapshot
+from broker.runtime.snapshot import Settled, Snapshots
 from broker.runtime.world import World
 from broker.settings import Settings
 from broker.tokens import consented, who
@@ -87,11 +87,15 @@ def compose(
     failpoints.arm(settings.fail_point)
     kek = kek or sealing_key(settings)
     metrics = Metrics()
+    clock = clock or SystemClock()
+    measured = Measured(database or open_database(settings.database), metrics)
+    snapshots = Snapshots(measured, clock)
     world = World(
-        clock or SystemClock(),
+        clock,
         entropy or SystemEntropy(),
-        Measured(database or open_database(settings.database), metrics),
+        Settled(measured, snapshots),
         counters(settings, kek),
+        snapshots,
     )
     egress = egress or Egress(
         settings.development and settings.loopback, world.clock, authorities=settings.egress_authorities
@@ -106,7 +110,7 @@ def compose(
     )
     tenants = Tenants(world)
     changes = Changes(world, tenants, settings.issuer)
-    snapshot = Snapshot(STAMP, world.database, world.clock, changes.load)
+    snapshot = snapshots.of(STAMP, changes.load)
     estate = snapshot.get
     believed = believing(world, egress, lambda: estate().doors, STAMP)
     by = clients_room.furnished(
@@ -265,5 +269,5 @@ def compose(
         ),
     )
     world.database.write(broker.prepare_keys)
-    keys.refresh()
+    snapshots.refresh()
     return broker

@@ -467,9 +467,7 @@ class Lab:
             self.broker.prepare_keys(tx)
 
         self.broker.world.database.write(unit, throwing=True)
-        self.broker.estate_snapshot.refresh()
-        self.broker.providers.refresh()
-        self.broker.door_keys.refresh()
+        self.broker.world.snapshots.refresh()
 
     def put_client(self, client: Client, secret: str | None = None) -> None:
         def work(tx: Transaction) -> None:

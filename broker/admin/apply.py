@@ -80,7 +80,7 @@ class Apply:
             changes = database.write(unit, throwing=True)
         except Conflict:
             raise EstateProblems([_conflict(doing, wanted)]) from None
-        self._rooms.refresh()
+        self._rooms.world.snapshots.refresh()
         return changes
 
     def record(self, tx: Transaction, change: Change, tenant: str | None, origin: Origin) -> None:

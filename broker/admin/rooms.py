@@ -20,7 +20,7 @@ from broker.vault.room import Room as Vault
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """`prepare_keys` makes the keys in use within a transaction; `refresh` reads what was committed.
+    """`prepare_keys` makes the keys in use within a transaction.
 
     `judge` raises ValueError, in plain words, for a password that its user should not have.
     """
@@ -37,7 +37,6 @@ class Rooms:
     vault: Vault
     issuers: Issuers
     prepare_keys: Callable[[Transaction], None]
-    refresh: Callable[[], object]
     judge: Callable[[str, User], None]
 
     def set_password(self, tx: Transaction, user_id: str, hashed: str) -> None:

@@ -34,6 +34,7 @@ from broker.runtime.engines import open_database
 from broker.runtime.entropy import SystemEntropy
 from broker.runtime.ephemeral.memory import Memory
 from broker.runtime.facts import facts
+from broker.runtime.snapshot import Snapshots
 from broker.runtime.world import World
 from broker.settings import Settings
 from keys.ring import Keyring
@@ -210,7 +211,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     newest = evidence.query(database, most=1)
     times = [datetime.fromisoformat(str(record.members["time"])).timestamp() for record in newest]
     found += rules.clock(before, known.time, after, max(times, default=None))
-    world = World(clock, SystemEntropy(), database, Memory())
+    world = World(clock, SystemEntropy(), database, Memory(), Snapshots(database, clock))
     clients = Clients(world, settings.development, settings.registration_idle_lifetime)
     changes = Changes(world, Tenants(world), settings.issuer)
     estate, known_clients = database.read(lambda tx: (changes.load(tx), clients.every(tx)))

@@ -135,12 +135,6 @@ def reported() -> Iterator[None]:
 
 
 def rooms_of(broker: app.Broker) -> Rooms:
-    def refresh() -> None:
-        broker.estate_snapshot.refresh()
-        broker.providers.refresh()
-        broker.federation.trusted.issuers.refresh()
-        broker.door_keys.refresh()
-
     return Rooms(
         world=broker.world,
         recorder=broker.recorder,
@@ -154,7 +148,6 @@ def rooms_of(broker: app.Broker) -> Rooms:
         vault=broker.vault,
         issuers=broker.federation.trusted.issuers,
         prepare_keys=broker.prepare_keys,
-        refresh=refresh,
         judge=_any if broker.settings.development else broker.signing_in.new_passwords.judge,
     )
 

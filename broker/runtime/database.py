@@ -130,8 +130,9 @@ def bump(tx: Transaction, name: str) -> None:
         tx.execute(_FIRST, name=name, number=1)
 
 
-def stamp(tx: Transaction, name: str) -> int:
-    return tx.execute(_STAMP, named=name).scalar() or 0
+def stamps(tx: Transaction) -> dict[str, int]:
+    """How often each name was bumped; what never was is not in it."""
+    return {row.name: row.number for row in tx.execute(_STAMPS)}
 
 
 def lease(tx: Transaction, name: str, holder: str, now: float, seconds: float) -> bool:
@@ -157,7 +158,7 @@ _BUMP = (
     .values(number=version_stamp.c.number + 1)
 )
 _FIRST = insert(version_stamp)
-_STAMP = select(version_stamp.c.number).where(version_stamp.c.name == bindparam("named"))
+_STAMPS = select(version_stamp.c.name, version_stamp.c.number)
 _RENEW = (
     update(lease_table)
     .where(

@@ -6,6 +6,7 @@ from broker.runtime.clock import Clock
 from broker.runtime.database import Database
 from broker.runtime.entropy import Entropy
 from broker.runtime.ephemeral.model import Ephemeral
+from broker.runtime.snapshot import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,4 @@ class World:
     entropy: Entropy
     database: Database
     ephemeral: Ephemeral
+    snapshots: Snapshots

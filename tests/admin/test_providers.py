@@ -101,7 +101,7 @@ def test_a_dry_run_changes_nothing_and_a_change_says_what_differs(desk) -> None:
 def test_a_secret_is_sealed_kept_and_renewed(desk) -> None:
     desk.put(FULL)
     providers, world = desk.broker.providers, desk.broker.world
-    corp = providers.refresh()["corp"]
+    corp = providers.known()["corp"]
     assert world.database.read(lambda tx: providers.secret(tx, corp)) == "first secret"
     desk.put(FULL.replace('    client_secret: "first secret"\n', ""))
     assert world.database.read(lambda tx: providers.secret(tx, corp)) == "first secret"

@@ -222,7 +222,6 @@ def test_a_platforms_token_is_an_actor_token_of_the_client_whose_workload_it_is(
             issuers.put(tx, Workload(name, "acme", "td1", client, {"sub": (f"pod-{1 + (name == 'two')}",)}))
 
     lab.change(work)
-    issuers.refresh()
 
     def says(**changes: object) -> dict[str, str]:
         return acting(platform.says("JWT", **{"sub": "pod-1", **changes}), JWT_TYPE)

@@ -31,7 +31,6 @@ def trusting(lab: Lab, *entries: tuple[Vouchers, dict[str, object]]) -> None:
         lab.broker.changes.put_edge(tx, Edge("tickets", "crm", mapping, consent=EdgeConsent.ADMIN))
 
     lab.change(work)
-    lab.broker.federation.trusted.issuers.refresh()
 
 
 def spoken(idp: Vouchers, typ: str | None = "at+jwt", /, **changes: object) -> str:

@@ -12,7 +12,7 @@ from broker.runtime.database import (
     Unavailable,
     bump,
     metadata,
-    stamp,
+    stamps,
     version_stamp,
 )
 from broker.runtime.engines import open_database
@@ -95,7 +95,7 @@ def test_a_unit_is_kept_whole_or_not_at_all(database: SqliteDatabase) -> None:
 
 
 def test_units_commit_together_and_fail_alone(database: SqliteDatabase) -> None:
-    results = together(database, [add("a"), fails, add("a"), add("b"), lambda tx: stamp(tx, "a")])
+    results = together(database, [add("a"), fails, add("a"), add("b"), lambda tx: stamps(tx).get("a", 0)])
     assert isinstance(results[1], KeyError) and isinstance(results[2], Conflict)
     assert results[4] == 1, "a unit sees what was written before it"
     assert names(database) == ["a", "b"]
@@ -204,10 +204,10 @@ def test_a_transaction_never_changes_its_tenant(database: SqliteDatabase) -> Non
 
 
 def test_a_stamp_moves_with_the_transaction_that_bumps_it(database: SqliteDatabase) -> None:
-    assert database.read(lambda tx: stamp(tx, "estate")) == 0
+    assert database.read(lambda tx: stamps(tx).get("estate", 0)) == 0
     for expected in (1, 2, 3):
         database.write(lambda tx: bump(tx, "estate"))
-        assert database.read(lambda tx: stamp(tx, "estate")) == expected
+        assert database.read(lambda tx: stamps(tx).get("estate", 0)) == expected
 
     def undone(tx: Transaction) -> None:
         bump(tx, "estate")
@@ -215,8 +215,8 @@ def test_a_stamp_moves_with_the_transaction_that_bumps_it(database: SqliteDataba
 
     with pytest.raises(KeyError):
         database.write(undone)
-    assert database.read(lambda tx: stamp(tx, "estate")) == 3
-    assert database.read(lambda tx: stamp(tx, "keys")) == 0
+    assert database.read(lambda tx: stamps(tx).get("estate", 0)) == 3
+    assert database.read(lambda tx: stamps(tx).get("keys", 0)) == 0
 
 
 def test_commits_are_durable_and_deleted_secrets_overwritten(database: SqliteDatabase) -> None:

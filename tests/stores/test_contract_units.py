@@ -114,11 +114,11 @@ def test_what_a_unit_raises_comes_out_and_nothing_of_the_unit_is_kept(database: 
         runtime.bump(tx, "estate")
         raise KeyError("the unit's own")
 
-    before = database.read(lambda tx: runtime.stamp(tx, "estate"))
+    before = database.read(lambda tx: runtime.stamps(tx).get("estate", 0))
     with pytest.raises(KeyError, match="own"):
         database.write(fails)
     assert database.read(lambda tx: authorization.grant(tx, "grant-half")) is None
-    assert database.read(lambda tx: runtime.stamp(tx, "estate")) == before
+    assert database.read(lambda tx: runtime.stamps(tx).get("estate", 0)) == before
     assert database.write(lambda tx: authorization.add_grant(tx, grant("half"))) is None
     assert database.read(lambda tx: authorization.grant(tx, "grant-half")) == grant("half")
 
@@ -151,44 +151,44 @@ def test_nothing_that_a_read_writes_is_kept(database: Database) -> None:
 
 def test_a_read_sees_one_state_whatever_is_committed_meanwhile(database: Database) -> None:
     def twice(tx: Transaction) -> tuple[int, int]:
-        before = runtime.stamp(tx, "estate")
+        before = runtime.stamps(tx).get("estate", 0)
         Started(lambda: database.write(lambda tx: runtime.bump(tx, "estate"))).result()
-        return before, runtime.stamp(tx, "estate")
+        return before, runtime.stamps(tx).get("estate", 0)
 
     before, after = database.read(twice)
     assert before == after
-    assert database.read(lambda tx: runtime.stamp(tx, "estate")) == before + 1
+    assert database.read(lambda tx: runtime.stamps(tx).get("estate", 0)) == before + 1
 
 
 def test_what_the_database_cannot_do_is_unavailable(database: Database) -> None:
     for verb in (database.write, database.read):
         with pytest.raises(Unavailable):
             verb(lambda tx: tx.connection.execute(text("SELECT * FROM nowhere")))
-    assert database.read(lambda tx: runtime.stamp(tx, "estate")) >= 1
+    assert database.read(lambda tx: runtime.stamps(tx).get("estate", 0)) >= 1
 
 
 def test_a_closed_database_is_not_there_any_more(any_engine: Engine, tmp_path: Path) -> None:
     url = any_engine.fresh(tmp_path)
     opened = open_database(url)
-    assert opened.write(lambda tx: runtime.stamp(tx, "estate")) == 1
+    assert opened.write(lambda tx: runtime.stamps(tx).get("estate", 0)) == 1
     opened.close()
     any_engine.drop(url)
     with pytest.raises(Unavailable):
-        opened.write(lambda tx: runtime.stamp(tx, "estate"))
+        opened.write(lambda tx: runtime.stamps(tx).get("estate", 0))
     opened.close()
 
 
 def test_every_bump_counts(database: Database) -> None:
-    before = database.read(lambda tx: runtime.stamp(tx, "keys"))
+    before = database.read(lambda tx: runtime.stamps(tx).get("keys", 0))
     assert race(16, lambda _: database.write(lambda tx: runtime.bump(tx, "keys"))) == [None] * 16
-    assert database.read(lambda tx: runtime.stamp(tx, "keys")) == before + 16
+    assert database.read(lambda tx: runtime.stamps(tx).get("keys", 0)) == before + 16
 
 
 def test_a_stamp_begins_with_its_first_bump(database: Database) -> None:
-    assert database.read(lambda tx: runtime.stamp(tx, "new")) == 0
+    assert database.read(lambda tx: runtime.stamps(tx).get("new", 0)) == 0
     for number in (1, 2):
         database.write(lambda tx: runtime.bump(tx, "new"))
-        assert database.read(lambda tx: runtime.stamp(tx, "new")) == number
+        assert database.read(lambda tx: runtime.stamps(tx).get("new", 0)) == number
 
 
 def test_a_lease_is_held_by_one_until_it_ends_or_is_given_up(database: Database) -> None:
@@ -394,9 +394,13 @@ def test_two_units_that_lock_each_other_out_are_both_done_in_the_end(
 
         database.write(unit)
 
-    before = [database.read(lambda tx, name=name: runtime.stamp(tx, name)) for name in ("estate", "keys")]
+    before = [
+        database.read(lambda tx, name=name: runtime.stamps(tx).get(name, 0)) for name in ("estate", "keys")
+    ]
     assert race(2, work) == [None, None]
-    after = [database.read(lambda tx, name=name: runtime.stamp(tx, name)) for name in ("estate", "keys")]
+    after = [
+        database.read(lambda tx, name=name: runtime.stamps(tx).get(name, 0)) for name in ("estate", "keys")
+    ]
     assert after == [number + 2 for number in before]
     assert len(tries) == 3, "one of them was asked to begin again"
 
@@ -422,11 +426,11 @@ def test_waiting_for_a_lock_or_an_answer_or_a_connection_ends_as_unavailable(
             wait()
             pytest.fail(name)
     assert held.let_go() is None
-    both = [Held(impatient, lambda tx: runtime.stamp(tx, "estate")) for _ in range(2)]
+    both = [Held(impatient, lambda tx: runtime.stamps(tx).get("estate", 0)) for _ in range(2)]
     with pytest.raises(Unavailable, match="no connection"):
-        impatient.write(lambda tx: runtime.stamp(tx, "estate"))
+        impatient.write(lambda tx: runtime.stamps(tx).get("estate", 0))
     with pytest.raises(Unavailable, match="no connection"):
-        impatient.read(lambda tx: runtime.stamp(tx, "estate"))
+        impatient.read(lambda tx: runtime.stamps(tx).get("estate", 0))
     assert [isinstance(one.let_go(), int) for one in both] == [True, True]
     assert impatient.write(throw, throwing=True) is True
     impatient.close()

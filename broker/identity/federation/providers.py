@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from broker.identity.federation import rules, store
 from broker.identity.federation.model import Provider
 from broker.runtime.database import Transaction
-from broker.runtime.snapshot import Snapshot
 from broker.runtime.world import World
 from keys.sealed import KeyEncryptionKey
 
@@ -15,8 +14,8 @@ class Providers:
     """`stamp`: the version stamp that moves when any of them changes."""
 
     def __init__(self, world: World, kek: KeyEncryptionKey, stamp: str) -> None:
-        self._world, self._kek = world, kek
-        self._snapshot = Snapshot(stamp, world.database, world.clock, self._load)
+        self._kek = kek
+        self._snapshot = world.snapshots.of(stamp, self._load)
 
     def known(self) -> Mapping[str, Provider]:
         """All of them, by id, as requests are judged by now."""
@@ -25,9 +24,6 @@ class Providers:
     def whole(self, by: str | None) -> bool:
         """Whether a session that `by` vouched for is good for the account itself, and not only in one tenant."""
         return rules.whole(by, self.known())
-
-    def refresh(self) -> Mapping[str, Provider]:
-        return self._snapshot.refresh()
 
     def every(self, tx: Transaction) -> list[Provider]:
         return store.every(tx)

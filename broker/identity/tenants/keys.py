@@ -7,7 +7,6 @@ from broker.audit.record import Recorder
 from broker.protocol.jws import VerificationKey, keys_from_jwks
 from broker.runtime.database import Transaction, bump
 from broker.runtime.failpoints import failpoint
-from broker.runtime.snapshot import Snapshot
 from broker.runtime.world import World
 from keys import jwt, ring
 from keys.model import RingName
@@ -27,7 +26,7 @@ class DoorKeys:
         self, world: World, recorder: Recorder, kek: KeyEncryptionKey, policy: RotationPolicy
     ) -> None:
         self._world, self._recorder, self._kek, self._policy = world, recorder, kek, policy
-        self._snapshot = Snapshot(STAMP, world.database, world.clock, self._load)
+        self._snapshot = world.snapshots.of(STAMP, self._load)
         self._last: Keyring | None = None
         self._parsed: tuple[Keyring, dict[str, Mapping[str, VerificationKey]]] | None = None
 

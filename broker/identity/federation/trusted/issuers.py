@@ -9,7 +9,6 @@ from broker.identity.federation.trusted import store
 from broker.identity.federation.trusted.document import Entry
 from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
 from broker.runtime.database import Transaction
-from broker.runtime.snapshot import Snapshot
 from broker.runtime.world import World
 
 
@@ -27,14 +26,11 @@ class Issuers:
 
     def __init__(self, world: World, stamp: str) -> None:
         self._world = world
-        self._snapshot = Snapshot(stamp, world.database, world.clock, _load)
+        self._snapshot = world.snapshots.of(stamp, _load)
 
     def known(self) -> Known:
         """As requests are judged by now."""
         return self._snapshot.get()
-
-    def refresh(self) -> Known:
-        return self._snapshot.refresh()
 
     def every(self, tx: Transaction) -> list[Entry]:
         return [*store.issuers(tx), *store.workloads(tx), *store.recipients(tx)]
