@@ -124,17 +124,23 @@ class ScopeEntry(Entry):
     max_age: int | None = None
 
 
-class ToolEntry(Entry):
-    """The members after `impact` are kept for the rooms that decide about calls."""
+class ApprovalEntry(Entry):
+    by: list[str]
+    expires: int = 900
+    quorum: int = 1
 
+
+class ToolEntry(Entry):
     name: str
     scopes: list[str] = []
     impact: Literal["read", "sensitive_read", "reversible_write", "external_write"] = "external_write"
-    redact: list[str] | None = None
-    undo: str | None = None
     family: str | None = None
-    cost: float | None = None
-    approval: dict[str, object] | None = None
+    cost: float = 0
+    undo: str | None = None
+    approval: ApprovalEntry | None = None
+    redact: list[str] = []
+    max_output: int | None = None
+    log_arguments: bool | None = None
 
 
 class ResourceEntry(Entry):

@@ -192,8 +192,7 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
         if not (0 < len(tool.name) <= 128 and tool.name.isprintable()):
             yield Problem(f"{at}.name", "a tool's name is 1 to 128 printable characters")
         yield from _known(f"{at}.scopes", tool.scopes, names)
-        yield from _json(f"{at}.approval", tool.approval or {})
-        if tool.cost is not None and not 0 <= tool.cost < float("inf"):
+        if not 0 <= tool.cost < float("inf"):
             yield Problem(f"{at}.cost", "a cost is a number from 0 on")
     yield from _unique((f"{path}.scopes[{i}].name", name) for i, name in enumerate(names))
     yield from _unique((f"{path}.tools[{i}].name", tool.name) for i, tool in enumerate(resource.tools))

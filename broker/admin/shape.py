@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from broker.admin import moments, provider_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
-from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
+from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope, Tool
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
 from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
@@ -106,6 +106,24 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
     }
 
 
+def _tool(tool: Tool) -> Shape:
+    """Without what has its default."""
+    rule = tool.approval
+    more = {
+        "family": tool.family,
+        "cost": tool.cost or None,
+        "undo": tool.undo,
+        "approval": None
+        if rule is None
+        else {"by": list(rule.by), "expires": rule.expires, "quorum": rule.quorum},
+        "redact": list(tool.redact) or None,
+        "max_output": tool.max_output,
+        "log_arguments": tool.log_arguments,
+    }
+    said = {"name": tool.name, "scopes": list(tool.scopes), "impact": tool.impact.value}
+    return {**said, **{name: value for name, value in more.items() if value is not None}}
+
+
 def _drop(shape: Shape, defaults: Mapping[str, object]) -> None:
     for name, default in defaults.items():
         if shape.get(name) == default:
@@ -166,10 +184,7 @@ def _resource(resource: Resource) -> Shape:
         "client": {"client_id": resource.client_id} if resource.client_id else None,
         "token": {"lifetime": resource.lifetime, "alg": resource.algorithm},
         "scopes": [_scope(scope) for scope in resource.scopes],
-        "tools": [
-            {"name": tool.name, "scopes": list(tool.scopes), "impact": tool.impact.value, **tool.details}
-            for tool in resource.tools
-        ],
+        "tools": [_tool(tool) for tool in resource.tools],
         "limits": dict(resource.limits),
         "isolation": dict(resource.isolation),
         "stage": resource.stage.value,

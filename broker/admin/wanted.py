@@ -18,7 +18,17 @@ from broker.admin.estate_file import (
 from broker.admin.model import Held, Holdings, Key, Wanted, key_of
 from broker.admin.provider_entry import ProviderEntry
 from broker.admin.vault_entry import VaultEntry
-from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Stage, Tool
+from broker.estate.model import (
+    ApprovalRule,
+    Edge,
+    EdgeConsent,
+    Impact,
+    Resource,
+    ResourceKind,
+    Scope,
+    Stage,
+    Tool,
+)
 from broker.identity.clients import keys
 from broker.identity.clients.model import Client, Registered, Subject
 from broker.identity.tenants.model import Tenant, Trust
@@ -207,9 +217,7 @@ def _resource(entry: ResourceEntry) -> Resource:
             )
             for scope in entry.scopes
         ),
-        tools=tuple(
-            Tool(tool.name, tuple(tool.scopes), Impact(tool.impact), _details(tool)) for tool in entry.tools
-        ),
+        tools=tuple(_tool(tool) for tool in entry.tools),
         stage=Stage(entry.stage),
         publish=kind is ResourceKind.MCP if entry.publish is None else entry.publish,
         limits=dict(entry.limits),
@@ -218,11 +226,20 @@ def _resource(entry: ResourceEntry) -> Resource:
     )
 
 
-def _details(tool: ToolEntry) -> dict[str, object]:
-    details = tool.model_dump(include={"redact", "undo", "family", "approval"}, exclude_none=True)
-    if tool.cost is not None:
-        details["cost"] = int(tool.cost) if tool.cost.is_integer() else tool.cost
-    return details
+def _tool(entry: ToolEntry) -> Tool:
+    rule = entry.approval
+    return Tool(
+        entry.name,
+        tuple(entry.scopes),
+        Impact(entry.impact),
+        family=entry.family,
+        cost=entry.cost,
+        undo=entry.undo,
+        approval=None if rule is None else ApprovalRule(tuple(rule.by), rule.expires, rule.quorum),
+        redact=tuple(entry.redact),
+        max_output=entry.max_output,
+        log_arguments=entry.log_arguments,
+    )
 
 
 def _edge(entry: EdgeEntry) -> Edge:

@@ -44,13 +44,41 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """Who may allow one exact call: holders of any of these roles in the tenant; `self` is the user of the call.
+
+    `expires`: seconds within which it is allowed, and then used. `quorum`: how many different people it takes.
+    """
+
+    by: tuple[str, ...]
+    expires: int = 900
+    quorum: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool without a class is treated as the gravest one."""
+    """A tool without a class is treated as the gravest one.
+
+    `family` groups tools that are switched off together; `cost` is what a call takes from a budget; `undo` names the
+    tool that takes a call back. `approval`, `max_output` (bytes) and `log_arguments` are None where the class says it.
+    `redact` are JSONPaths into the output. `description` and `schema` (of the arguments, JSON Schema) are as somebody
+    looked at them, `digest` is theirs; `changed`: the server says something else by now, and nobody has looked.
+    """
 
     name: str
     scopes: tuple[str, ...]
     impact: Impact = Impact.EXTERNAL_WRITE
-    details: Mapping[str, object] = field(default_factory=dict)
+    family: str | None = None
+    cost: float = 0
+    undo: str | None = None
+    approval: ApprovalRule | None = None
+    redact: tuple[str, ...] = ()
+    max_output: int | None = None
+    log_arguments: bool | None = None
+    description: str | None = None
+    schema: Mapping[str, object] | None = None
+    digest: str | None = None
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
