@@ -1,0 +1,12 @@
+"""Idempotency keys, decisions that permitted, and their outcomes."""
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
