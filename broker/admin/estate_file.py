@@ -141,6 +141,31 @@ class ToolEntry(Entry):
     redact: list[str] = []
     max_output: int | None = None
     log_arguments: bool | None = None
+    description: str | None = None
+    schema_: dict[str, object] | None = Field(None, alias="schema")
+
+
+class BoundsEntry(Entry):
+    per_minute: int | None = None
+    concurrent: int | None = None
+    calls_per_day: int | None = None
+    budget_per_day: float | None = None
+
+
+class LimitsEntry(BoundsEntry):
+    per_tenant: BoundsEntry = BoundsEntry()
+    per_user: BoundsEntry = BoundsEntry()
+    per_client: BoundsEntry = BoundsEntry()
+    per_family: dict[str, BoundsEntry] = {}
+    per_tool: dict[str, BoundsEntry] = {}
+
+
+class IsolationEntry(Entry):
+    """Without `egress`, nothing is said of what the server reaches; an empty one is nowhere."""
+
+    egress: list[str] | None = None
+    timeout: int | None = None
+    concurrent: int | None = None
 
 
 class ResourceEntry(Entry):
@@ -154,8 +179,9 @@ class ResourceEntry(Entry):
     token: TokenEntry = TokenEntry()
     scopes: list[ScopeEntry] = []
     tools: list[ToolEntry] = []
-    limits: dict[str, object] = {}
-    isolation: dict[str, object] = {}
+    limits: LimitsEntry = LimitsEntry()
+    isolation: IsolationEntry = IsolationEntry()
+    record: Literal["each", "after"] = "each"
     stage: Literal["baseline", "read_only", "reversible", "full"] = "full"
     publish: bool | None = None
     provider: str | None = None

@@ -196,8 +196,6 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
             yield Problem(f"{at}.cost", "a cost is a number from 0 on")
     yield from _unique((f"{path}.scopes[{i}].name", name) for i, name in enumerate(names))
     yield from _unique((f"{path}.tools[{i}].name", tool.name) for i, tool in enumerate(resource.tools))
-    yield from _json(f"{path}.limits", resource.limits)
-    yield from _json(f"{path}.isolation", resource.isolation)
 
 
 def _token(path: str, token: TokenEntry) -> Iterator[Problem]:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 
 from broker.admin import moments, provider_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
-from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope, Tool
+from broker.estate.model import ANY_TENANT, Bounds, Edge, Limits, Resource, ResourceKind, Scope, Tool
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
 from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
@@ -119,9 +120,33 @@ def _tool(tool: Tool) -> Shape:
         "redact": list(tool.redact) or None,
         "max_output": tool.max_output,
         "log_arguments": tool.log_arguments,
+        "description": tool.description,
+        "schema": tool.schema,
     }
     said = {"name": tool.name, "scopes": list(tool.scopes), "impact": tool.impact.value}
     return {**said, **{name: value for name, value in more.items() if value is not None}}
+
+
+def _limits(limits: Limits) -> Shape:
+    """Without what is not limited; a name of a family or a tool stays as it was written."""
+    named = {
+        member: {name: _said(asdict(bounds)) for name, bounds in getattr(limits, member).items()}
+        for member in ("per_family", "per_tool")
+    }
+    each = {
+        member: _said(asdict(getattr(limits, member))) for member in ("per_tenant", "per_user", "per_client")
+    }
+    own = {bound.name: getattr(limits, bound.name) for bound in fields(Bounds)}
+    return {**_said(own), **{name: value for name, value in {**each, **named}.items() if value}}
+
+
+def _said(shape: Shape) -> Shape:
+    """Without what is None; a list in place of a tuple."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in shape.items()
+        if value is not None
+    }
 
 
 def _drop(shape: Shape, defaults: Mapping[str, object]) -> None:
@@ -185,8 +210,9 @@ def _resource(resource: Resource) -> Shape:
         "token": {"lifetime": resource.lifetime, "alg": resource.algorithm},
         "scopes": [_scope(scope) for scope in resource.scopes],
         "tools": [_tool(tool) for tool in resource.tools],
-        "limits": dict(resource.limits),
-        "isolation": dict(resource.isolation),
+        "limits": _limits(resource.limits),
+        "isolation": _said(asdict(resource.isolation)),
+        "record": resource.record.value,
         "stage": resource.stage.value,
         "publish": resource.publish,
         "provider": resource.vault.provider if resource.vault else None,
@@ -224,6 +250,7 @@ def _brief_resource(resource: Resource, shape: Shape, own_client: Client | None)
         "default": False,
         "token": {"lifetime": 300, "alg": "ES256"},
         "stage": "full",
+        "record": "each",
         "publish": published,
     }
     _drop(shape, usual)

@@ -6,10 +6,13 @@ from urllib.parse import urlsplit
 
 from broker.admin import provider_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
+    BoundsEntry,
     ClientEntry,
     Credentials,
     EdgeEntry,
     EstateFile,
+    IsolationEntry,
+    LimitsEntry,
     ResourceEntry,
     TenantEntry,
     ToolEntry,
@@ -20,9 +23,13 @@ from broker.admin.provider_entry import ProviderEntry
 from broker.admin.vault_entry import VaultEntry
 from broker.estate.model import (
     ApprovalRule,
+    Bounds,
     Edge,
     EdgeConsent,
     Impact,
+    Isolation,
+    Limits,
+    Recording,
     Resource,
     ResourceKind,
     Scope,
@@ -220,8 +227,9 @@ def _resource(entry: ResourceEntry) -> Resource:
         tools=tuple(_tool(tool) for tool in entry.tools),
         stage=Stage(entry.stage),
         publish=kind is ResourceKind.MCP if entry.publish is None else entry.publish,
-        limits=dict(entry.limits),
-        isolation=dict(entry.isolation),
+        limits=_limits(entry.limits),
+        isolation=_isolation(entry.isolation),
+        record=Recording(entry.record),
         vault=vault_entry.noun(entry.provider, entry.vault) if kind is ResourceKind.VAULT else None,
     )
 
@@ -239,7 +247,32 @@ def _tool(entry: ToolEntry) -> Tool:
         redact=tuple(entry.redact),
         max_output=entry.max_output,
         log_arguments=entry.log_arguments,
+        description=entry.description,
+        schema=entry.schema_,
     )
+
+
+def _limits(entry: LimitsEntry) -> Limits:
+    return Limits(
+        entry.per_minute,
+        entry.concurrent,
+        entry.calls_per_day,
+        entry.budget_per_day,
+        _bounds(entry.per_tenant),
+        _bounds(entry.per_user),
+        _bounds(entry.per_client),
+        {name: _bounds(bounds) for name, bounds in entry.per_family.items()},
+        {name: _bounds(bounds) for name, bounds in entry.per_tool.items()},
+    )
+
+
+def _bounds(entry: BoundsEntry) -> Bounds:
+    return Bounds(entry.per_minute, entry.concurrent, entry.calls_per_day, entry.budget_per_day)
+
+
+def _isolation(entry: IsolationEntry) -> Isolation:
+    egress = None if entry.egress is None else tuple(entry.egress)
+    return Isolation(egress, entry.timeout, entry.concurrent)
 
 
 def _edge(entry: EdgeEntry) -> Edge:

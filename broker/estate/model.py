@@ -82,6 +82,48 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may happen: calls a minute, at once and a day, and cost a day. None: no limit here."""
+
+    per_minute: int | None = None
+    concurrent: int | None = None
+    calls_per_day: int | None = None
+    budget_per_day: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits(Bounds):
+    """The members of its own are for all calls of the resource together, the others for each tenant, user and client;
+    `per_family` and `per_tool` by name, for all callers of these together.
+    """
+
+    per_tenant: Bounds = Bounds()
+    per_user: Bounds = Bounds()
+    per_client: Bounds = Bounds()
+    per_family: Mapping[str, Bounds] = field(default_factory=dict)
+    per_tool: Mapping[str, Bounds] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What the resource's server reaches and how long it may take: `egress` are hosts, None where nothing was said.
+
+    `timeout` in seconds for one call; `concurrent` calls at once in one process.
+    """
+
+    egress: tuple[str, ...] | None = None
+    timeout: int | None = None
+    concurrent: int | None = None
+
+
+class Recording(StrEnum):
+    """When a call of a `read` tool is recorded: asked for one by one, or told afterwards by the guard that decided."""
+
+    EACH = "each"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """How a resource that is not ours is reached: its provider's row in the vault, and this server as a client there.
 
@@ -124,8 +166,9 @@ class Resource:
     tools: tuple[Tool, ...] = ()
     stage: Stage = Stage.FULL
     publish: bool = True
-    limits: Mapping[str, object] = field(default_factory=dict)
-    isolation: Mapping[str, object] = field(default_factory=dict)
+    limits: Limits = Limits()
+    isolation: Isolation = Isolation()
+    record: Recording = Recording.EACH
     door: str | None = None
     vault: Registration | None = None
 

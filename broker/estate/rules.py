@@ -42,6 +42,11 @@ def callable_tools(resource: Resource) -> dict[str, Tool]:
     return {tool.name: tool for tool in resource.tools if tool.impact in allowed}
 
 
+def above_stage(resource: Resource, tool: Tool) -> bool:
+    """Whether the stage refuses every call of the tool; at `baseline` it refuses those of all."""
+    return tool.impact not in _HIGHEST[resource.stage]
+
+
 def defaults(resource: Resource) -> tuple[str, ...]:
     """What is asked for when nothing is: the scopes marked default, else all."""
     marked = tuple(scope.name for scope in resource.scopes if scope.default)
