@@ -72,6 +72,15 @@ FACTS = {
     "connection.refused": "An account was not connected.",
     "connection.unreadable": "The sealed tokens of a connection did not open when they were to be used.",
     "connection.rewrapped": "A connection's data key was sealed under another key-encryption key.",
+    "approval.requested": "A client, or the user of a call, asked that somebody allows one exact call.",
+    "approval.voted": "A person allowed one exact call of which more people have to.",
+    "approval.granted": "One exact call was allowed, by as many people as it takes.",
+    "approval.denied": "A person refused one exact call.",
+    "approval.withdrawn": "A request to allow one exact call was withdrawn.",
+    "approval.expired": "Nobody answered in time, or what was allowed was not used in time.",
+    "approval.spent": "What was allowed was used up by a decision.",
+    "approval.refused": "A request to allow a call, or an answer to one, was refused.",
+    "approval.notified": "Somebody was told that a call waits for them, or could not be told.",
     "switch.thrown": "A tenant, user, client, grant, resource, edge, issuer or everything was switched off.",
     "switch.lifted": "A switch was lifted.",
     "resource.claimed": "A tenant claimed an address, to register it as a resource.",
@@ -85,6 +94,8 @@ FACTS = {
     "key.retiring": "A signing key stopped signing.",
     "key.retired": "A signing key left the JWKS and its private part was destroyed.",
     "estate.applied": "An object of the estate was created, changed or deleted.",
+    "webhook.delivered": "An administrator's own system was told of something.",
+    "webhook.failed": "An administrator's own system could not be told of something, and will not be.",
     "refusals.counted": "Further refusals of one source within a minute, as a number.",
 }
 """Every `fact` with one sentence; documented in docs/audit.md, checked by a test."""
@@ -99,6 +110,7 @@ class Outcome(StrEnum):
 class Fact:
     """One thing that happened. Members that do not apply stay None and are left out of the record.
 
+    `arguments_digest` is of the whole act, to which an approval is bound. `approver` is a user, as `subject` may be.
     `initiator` is the address from which a device began what somebody answers from another (`source`).
     """
 
@@ -119,6 +131,10 @@ class Fact:
     grant_id: str | None = None
     issuer: str | None = None
     count: int | None = None
+    tool: str | None = None
+    arguments_digest: str | None = None
+    approval: str | None = None
+    approver: str | None = None
     initiator: str | None = None
     change: dict[str, object] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from broker.runtime.entropy import Entropy
 from broker.runtime.log import without_secrets
 from broker.runtime.metrics import count_fact
 
-PERSONAL = ("subject", "source", "initiator")
+PERSONAL = ("subject", "approver", "source", "initiator")
 
 
 class Recorder:
@@ -101,6 +101,10 @@ def _members(fact: Fact, origin: Origin | None, identifier: str, now: float) -> 
         "issuer": fact.issuer or (origin.door if origin else None) or None,
         "request_id": (origin.request_id or None) if origin else None,
         "source": origin.source if origin else None,
+        "tool": fact.tool,
+        "arguments_digest": fact.arguments_digest,
+        "approval": fact.approval,
+        "approver": fact.approver,
         "initiator": fact.initiator,
         "count": fact.count,
         "change": fact.change or None,
