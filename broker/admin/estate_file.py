@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from broker.admin import moments
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.provider_entry import ProviderEntry
+from broker.admin.tool_entry import IsolationEntry, LimitsEntry, ToolEntry
 from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
 from broker.admin.vault_entry import VaultEntry
 
@@ -122,50 +123,6 @@ class ScopeEntry(Entry):
     implies: list[str] = []
     acr: str | None = None
     max_age: int | None = None
-
-
-class ApprovalEntry(Entry):
-    by: list[str]
-    expires: int = 900
-    quorum: int = 1
-
-
-class ToolEntry(Entry):
-    name: str
-    scopes: list[str] = []
-    impact: Literal["read", "sensitive_read", "reversible_write", "external_write"] = "external_write"
-    family: str | None = None
-    cost: float = 0
-    undo: str | None = None
-    approval: ApprovalEntry | None = None
-    redact: list[str] = []
-    max_output: int | None = None
-    log_arguments: bool | None = None
-    description: str | None = None
-    schema_: dict[str, object] | None = Field(None, alias="schema")
-
-
-class BoundsEntry(Entry):
-    per_minute: int | None = None
-    concurrent: int | None = None
-    calls_per_day: int | None = None
-    budget_per_day: float | None = None
-
-
-class LimitsEntry(BoundsEntry):
-    per_tenant: BoundsEntry = BoundsEntry()
-    per_user: BoundsEntry = BoundsEntry()
-    per_client: BoundsEntry = BoundsEntry()
-    per_family: dict[str, BoundsEntry] = {}
-    per_tool: dict[str, BoundsEntry] = {}
-
-
-class IsolationEntry(Entry):
-    """Without `egress`, nothing is said of what the server reaches; an empty one is nowhere."""
-
-    egress: list[str] | None = None
-    timeout: int | None = None
-    concurrent: int | None = None
 
 
 class ResourceEntry(Entry):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from broker.admin import authentication, provider_rules, trusted_rules, vault_rules
+from broker.admin import authentication, provider_rules, tool_rules, trusted_rules, vault_rules
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -181,6 +181,7 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
         yield from _credentials(f"{path}.client", resource.client, public=False)
     yield from _token(f"{path}.token", resource.token)
     yield from vault_rules.check(path, resource)
+    yield from tool_rules.check(path, resource)
     names = [scope.name for scope in resource.scopes]
     for i, scope in enumerate(resource.scopes):
         at = f"{path}.scopes[{i}]"
@@ -189,11 +190,7 @@ def _resource(path: str, resource: ResourceEntry) -> Iterator[Problem]:
         yield from _sign_in(at, scope)
     for i, tool in enumerate(resource.tools):
         at = f"{path}.tools[{i}]"
-        if not (0 < len(tool.name) <= 128 and tool.name.isprintable()):
-            yield Problem(f"{at}.name", "a tool's name is 1 to 128 printable characters")
         yield from _known(f"{at}.scopes", tool.scopes, names)
-        if not 0 <= tool.cost < float("inf"):
-            yield Problem(f"{at}.cost", "a cost is a number from 0 on")
     yield from _unique((f"{path}.scopes[{i}].name", name) for i, name in enumerate(names))
     yield from _unique((f"{path}.tools[{i}].name", tool.name) for i, tool in enumerate(resource.tools))
 

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 
-from broker.admin import moments, provider_entry, trusted_entry, vault_entry
+from broker.admin import moments, provider_entry, tool_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
-from broker.estate.model import ANY_TENANT, Bounds, Edge, Limits, Resource, ResourceKind, Scope, Tool
+from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
 from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, Workload
@@ -107,48 +106,6 @@ def brief(held: Held, own_client: Client | None = None) -> Shape:
     }
 
 
-def _tool(tool: Tool) -> Shape:
-    """Without what has its default."""
-    rule = tool.approval
-    more = {
-        "family": tool.family,
-        "cost": tool.cost or None,
-        "undo": tool.undo,
-        "approval": None
-        if rule is None
-        else {"by": list(rule.by), "expires": rule.expires, "quorum": rule.quorum},
-        "redact": list(tool.redact) or None,
-        "max_output": tool.max_output,
-        "log_arguments": tool.log_arguments,
-        "description": tool.description,
-        "schema": tool.schema,
-    }
-    said = {"name": tool.name, "scopes": list(tool.scopes), "impact": tool.impact.value}
-    return {**said, **{name: value for name, value in more.items() if value is not None}}
-
-
-def _limits(limits: Limits) -> Shape:
-    """Without what is not limited; a name of a family or a tool stays as it was written."""
-    named = {
-        member: {name: _said(asdict(bounds)) for name, bounds in getattr(limits, member).items()}
-        for member in ("per_family", "per_tool")
-    }
-    each = {
-        member: _said(asdict(getattr(limits, member))) for member in ("per_tenant", "per_user", "per_client")
-    }
-    own = {bound.name: getattr(limits, bound.name) for bound in fields(Bounds)}
-    return {**_said(own), **{name: value for name, value in {**each, **named}.items() if value}}
-
-
-def _said(shape: Shape) -> Shape:
-    """Without what is None; a list in place of a tuple."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in shape.items()
-        if value is not None
-    }
-
-
 def _drop(shape: Shape, defaults: Mapping[str, object]) -> None:
     for name, default in defaults.items():
         if shape.get(name) == default:
@@ -209,9 +166,9 @@ def _resource(resource: Resource) -> Shape:
         "client": {"client_id": resource.client_id} if resource.client_id else None,
         "token": {"lifetime": resource.lifetime, "alg": resource.algorithm},
         "scopes": [_scope(scope) for scope in resource.scopes],
-        "tools": [_tool(tool) for tool in resource.tools],
-        "limits": _limits(resource.limits),
-        "isolation": _said(asdict(resource.isolation)),
+        "tools": [tool_entry.tool_shape(tool) for tool in resource.tools],
+        "limits": tool_entry.limits_shape(resource.limits),
+        "isolation": tool_entry.isolation_shape(resource.isolation),
         "record": resource.record.value,
         "stage": resource.stage.value,
         "publish": resource.publish,

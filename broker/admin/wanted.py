@@ -4,37 +4,27 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import provider_entry, trusted_entry, vault_entry
+from broker.admin import provider_entry, tool_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
-    BoundsEntry,
     ClientEntry,
     Credentials,
     EdgeEntry,
     EstateFile,
-    IsolationEntry,
-    LimitsEntry,
     ResourceEntry,
     TenantEntry,
-    ToolEntry,
     UserEntry,
 )
 from broker.admin.model import Held, Holdings, Key, Wanted, key_of
 from broker.admin.provider_entry import ProviderEntry
 from broker.admin.vault_entry import VaultEntry
 from broker.estate.model import (
-    ApprovalRule,
-    Bounds,
     Edge,
     EdgeConsent,
-    Impact,
-    Isolation,
-    Limits,
     Recording,
     Resource,
     ResourceKind,
     Scope,
     Stage,
-    Tool,
 )
 from broker.identity.clients import keys
 from broker.identity.clients.model import Client, Registered, Subject
@@ -224,55 +214,14 @@ def _resource(entry: ResourceEntry) -> Resource:
             )
             for scope in entry.scopes
         ),
-        tools=tuple(_tool(tool) for tool in entry.tools),
+        tools=tuple(tool_entry.tool(tool) for tool in entry.tools),
         stage=Stage(entry.stage),
         publish=kind is ResourceKind.MCP if entry.publish is None else entry.publish,
-        limits=_limits(entry.limits),
-        isolation=_isolation(entry.isolation),
+        limits=tool_entry.limits(entry.limits),
+        isolation=tool_entry.isolation(entry.isolation),
         record=Recording(entry.record),
         vault=vault_entry.noun(entry.provider, entry.vault) if kind is ResourceKind.VAULT else None,
     )
-
-
-def _tool(entry: ToolEntry) -> Tool:
-    rule = entry.approval
-    return Tool(
-        entry.name,
-        tuple(entry.scopes),
-        Impact(entry.impact),
-        family=entry.family,
-        cost=entry.cost,
-        undo=entry.undo,
-        approval=None if rule is None else ApprovalRule(tuple(rule.by), rule.expires, rule.quorum),
-        redact=tuple(entry.redact),
-        max_output=entry.max_output,
-        log_arguments=entry.log_arguments,
-        description=entry.description,
-        schema=entry.schema_,
-    )
-
-
-def _limits(entry: LimitsEntry) -> Limits:
-    return Limits(
-        entry.per_minute,
-        entry.concurrent,
-        entry.calls_per_day,
-        entry.budget_per_day,
-        _bounds(entry.per_tenant),
-        _bounds(entry.per_user),
-        _bounds(entry.per_client),
-        {name: _bounds(bounds) for name, bounds in entry.per_family.items()},
-        {name: _bounds(bounds) for name, bounds in entry.per_tool.items()},
-    )
-
-
-def _bounds(entry: BoundsEntry) -> Bounds:
-    return Bounds(entry.per_minute, entry.concurrent, entry.calls_per_day, entry.budget_per_day)
-
-
-def _isolation(entry: IsolationEntry) -> Isolation:
-    egress = None if entry.egress is None else tuple(entry.egress)
-    return Isolation(egress, entry.timeout, entry.concurrent)
 
 
 def _edge(entry: EdgeEntry) -> Edge:
