@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 
 from broker.admin.estate_file import parse, parse_one, read_yaml
+from broker.admin.export import export
 from broker.admin.load import judged, load
 from broker.admin.model import EstateProblems
-from broker.estate.model import ResourceKind
+from broker.estate.model import (
+    ApprovalRule,
+    Bounds,
+    Impact,
+    Isolation,
+    Limits,
+    Recording,
+    ResourceKind,
+)
 from broker.identity.users.model import Membership
 from broker.protocol.origin import Origin
 
@@ -252,8 +261,75 @@ CASES = [
     ),
     ("resources/0/tools/0/cost", -1, "resources[0].tools[0].cost: a cost is a number from 0 on"),
     ("resources/0/tools/1", {"name": "search"}, "resources[0].tools[1].name: search is taken by"),
-    ("resources/0/limits", {"a": {1: 2}}, "resources[0].limits: only what JSON can say is kept"),
-    ("resources/0/isolation", {"a": float("nan")}, "resources[0].isolation: only what JSON can say is kept"),
+    *(
+        (f"resources/0/tools/0/{member}", value, f"resources[0].tools[0].{text}")
+        for member, value, text in (
+            ("cost", float("nan"), "cost: a cost is a number from 0 on"),
+            ("family", "Pay ments", "family: a family is 1 to 64 of a-z, 0-9"),
+            ("undo", "search", "undo: name another tool of this resource"),
+            ("undo", "nothing", "undo: name another tool of this resource"),
+            ("max_output", 0, "max_output: an output is 1 to 16777216 bytes"),
+            ("max_output", 16777217, "max_output: an output is 1 to 16777216 bytes"),
+            ("log_arguments", "yes", "log_arguments: write true or false"),
+            ("redact", ["$.a", "ssn"], "redact[1]: a path begins with $"),
+            ("redact", ["$"], "redact[0]: a path has 1 to 16 steps"),
+            ("redact", ["$.a[?@.b]"], "redact[0]: write $.a.b, $['a b'], $.a[*].b or $..x"),
+            ("redact", ["$.a[0]"], "redact[0]: write $.a.b, $['a b'], $.a[*].b or $..x"),
+            ("redact", ["$..*" + ".a" * 200], "redact[0]: a path begins with $ and has at most 256"),
+            ("description", "", "description: a description is 1 to 8192 characters"),
+            ("schema", {"type": "string"}, "schema: the arguments of a tool are an object"),
+            ("schema", {"type": "object", "required": 1}, "schema: this is no schema that can be judged by"),
+            (
+                "schema",
+                {"type": "object", "$ref": "https://evil.example/schema"},
+                "schema: this is no schema that can be judged by",
+            ),
+            ("schema", {"type": "object", "x": 2**60}, "schema: an integer beyond 2**53 is not exact"),
+            ("schema", {"type": "object", 1: 2}, "schema[1].[key]: write a text"),
+            ("approval", {}, "approval.by: is missing"),
+            ("approval", {"by": []}, "approval.by: name the roles whose holders may allow it, or self"),
+            ("approval", {"by": ["a", "a"]}, "approval.by[1]: a role is 1 to 64 printable characters and"),
+            ("approval", {"by": [""]}, "approval.by[0]: a role is 1 to 64 printable characters and"),
+            ("approval", {"by": ["self"]}, "approval.by: an external_write is allowed by somebody else"),
+            ("approval", {"by": ["a"], "quorum": 0}, "approval.quorum: 1 to 5 people allow a call"),
+            ("approval", {"by": ["a"], "quorum": 6}, "approval.quorum: 1 to 5 people allow a call"),
+            ("approval", {"by": ["a"], "expires": 29}, "approval.expires: an approval waits 30 to 86400"),
+            ("approval", {"by": ["a"], "expires": 86401}, "approval.expires: an approval waits 30 to"),
+        )
+    ),
+    (
+        "resources/0/tools/0",
+        {"name": "close", "impact": "reversible_write", "approval": {"by": ["self"], "quorum": 2}},
+        "resources[0].tools[0].approval.quorum: self is one person: name a role beside it",
+    ),
+    *(
+        ("resources/0/limits", value, f"resources[0].limits{text}")
+        for value, text in (
+            ({"a": 1}, ".a: the estate file has no such member"),
+            ({"per_minute": 0}, ".per_minute: a limit is 1 to 10000000: leave it out for none"),
+            ({"per_minute": 1.5}, ".per_minute: write a whole number"),
+            ({"concurrent": 10_001}, ".concurrent: a limit is 1 to 10000"),
+            ({"calls_per_day": -1}, ".calls_per_day: a limit is 1 to"),
+            ({"budget_per_day": -1}, ".budget_per_day: a budget is a number from 0 on"),
+            ({"per_user": {"per_minute": 0}}, ".per_user.per_minute: a limit is 1 to"),
+            ({"per_tool": {"nothing": {}}}, ".per_tool.nothing: there is no such tool of this resource"),
+            ({"per_tool": {"search": {"concurrent": 0}}}, ".per_tool.search.concurrent: a limit is 1 to"),
+            ({"per_family": {"payments": {}}}, ".per_family.payments: no tool of this resource is of"),
+        )
+    ),
+    *(
+        ("resources/0/isolation", value, f"resources[0].isolation.{text}")
+        for value, text in (
+            ({"network": "none"}, "network: the estate file has no such member"),
+            ({"egress": ["https://crm.example"]}, "egress[0]: a host name in lower case is needed"),
+            ({"egress": ["crm.example", "a..b"]}, "egress[1]: a host name in lower case is needed"),
+            ({"timeout": 0}, "timeout: a call may take 1 to 3600 seconds"),
+            ({"timeout": 3601}, "timeout: a call may take 1 to 3600 seconds"),
+            ({"concurrent": 0}, "concurrent: 1 to 10000 calls run at once"),
+        )
+    ),
+    ("resources/0/record", "never", "resources[0].record: use one of 'each', 'after'"),
+    ("resources/1/record", "after", "resources[1].record: whoever reports calls afterwards needs a client"),
     # References
     ("users/0/tenants/0/id", "globex", "users[0].tenants[0].id: there is no tenant globex"),
     ("resources/0/tenants", ["globex"], "resources[0].tenants: there is no tenant globex"),
@@ -392,8 +468,57 @@ def test_defaults_are_filled_in(desk, estate) -> None:
     assert (crm.kind, crm.publish, crm.name, crm.tenants) == (ResourceKind.DOWNSTREAM, False, "crm", ("*",))
     assert crm.scopes[0].description == "crm:read"
     tickets = held.resources["tickets"]
-    assert tickets.tools[0].details == {"redact": ["$.ssn"], "cost": 5}
-    assert tickets.limits == {"per_minute": 120, "per_user": {"per_minute": 30}}
+    search, refund = tickets.tools
+    assert (search.redact, search.cost, search.approval, search.max_output) == (("$.ssn",), 5, None, None)
+    assert refund.approval == ApprovalRule(("approver",), expires=900, quorum=1)
+    assert (refund.impact, refund.family, refund.log_arguments) == (Impact.EXTERNAL_WRITE, None, None)
+    assert tickets.limits == Limits(per_minute=120, per_user=Bounds(per_minute=30))
+    assert tickets.isolation == Isolation(("crm.internal.example",), timeout=30)
+    assert (tickets.record, crm.limits, crm.isolation) == (Recording.EACH, Limits(), Isolation())
+
+
+def test_everything_that_a_tool_can_say_is_written_back_as_it_was_read(desk) -> None:
+    value = copy.deepcopy(BASE)
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+    value["resources"][0] |= {
+        "tools": [
+            {
+                "name": "search",
+                "scopes": ["t:read"],
+                "impact": "read",
+                "description": "Searches the tickets.",
+            },
+            {
+                "name": "pay",
+                "scopes": ["t:write"],
+                "impact": "external_write",
+                "family": "payments",
+                "cost": 2.5,
+                "undo": "search",
+                "approval": {"by": ["approver", "finance"], "expires": 60, "quorum": 2},
+                "redact": ["$.card.number", "$..iban", "$.lines[*]['unit price']"],
+                "max_output": 1024,
+                "log_arguments": False,
+                "description": "Pays somebody.",
+                "schema": schema,
+            },
+        ],
+        "limits": {
+            "per_minute": 120,
+            "budget_per_day": 500.0,
+            "per_client": {"concurrent": 2},
+            "per_family": {"payments": {"calls_per_day": 3}},
+            "per_tool": {"pay": {"per_minute": 1}},
+        },
+        "isolation": {"egress": ["crm.example:8443", "[2001:db8::1]"], "concurrent": 4},
+        "record": "after",
+    }
+    desk.apply.apply(judged(parse(value), Path()), ORIGIN)
+    written = parse(read_yaml(export(desk.apply.holdings()))).resources[1].model_dump(by_alias=True)
+    expected = parse(value).resources[0].model_dump(by_alias=True)
+    for member in ("tools", "limits", "isolation", "record"):
+        assert written[member] == expected[member]
+    assert desk.apply.apply(judged(parse(value), Path()), ORIGIN, dry_run=True) == []
 
 
 def test_secrets_come_from_files_beside_the_estate(tmp_path: Path) -> None:

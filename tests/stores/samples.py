@@ -9,7 +9,20 @@ from broker.authorization.logout.model import Notice
 from broker.authorization.model import AuthorizationRequest, Code, Grant
 from broker.authorization.pushed.model import Pushed
 from broker.estate.claims.model import Claim, State
-from broker.estate.model import Edge, EdgeConsent, Impact, Resource, ResourceKind, Scope, Tool
+from broker.estate.model import (
+    ApprovalRule,
+    Bounds,
+    Edge,
+    EdgeConsent,
+    Impact,
+    Isolation,
+    Limits,
+    Recording,
+    Resource,
+    ResourceKind,
+    Scope,
+    Tool,
+)
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Accounts, Attempt, Claims, Link, Provider, Rule
 from broker.identity.sessions.model import Session
@@ -241,9 +254,25 @@ def resource(mark: str, uri: str = "") -> Resource:
         60,
         "EdDSA",
         (Scope("a:read", "Read ☃", True, ("b:read",)),),
-        (Tool("t", ("a:read",), Impact.SENSITIVE_READ, {"x": 1}),),
-        limits={"rate": 3},
-        isolation={"stage": "x"},
+        (
+            Tool(
+                "t",
+                ("a:read",),
+                Impact.SENSITIVE_READ,
+                "family",
+                1.5,
+                "undo",
+                ApprovalRule(("approver", "☃"), 60, 2),
+                ("$..ssn",),
+                1024,
+                False,
+                "Reads ☃.",
+                {"type": "object", "properties": {"a": {"enum": [1, None, "☃"]}}},
+            ),
+        ),
+        limits=Limits(3, per_user=Bounds(budget_per_day=2.5), per_tool={"t": Bounds(concurrent=1)}),
+        isolation=Isolation(("crm.example",), 30, 2),
+        record=Recording.AFTER,
     )
 
 
