@@ -242,6 +242,7 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
     if leased:
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
         duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
+        duties += [Duty("webhooks", _NOTICE_SECONDS, broker.webhooks.deliver)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]
         duties += [Duty("releases", _NOTICE_SECONDS, broker.vault.watch.run)]
         duties += [Duty("farewells", _NOTICE_SECONDS, broker.vault.farewells.deliver)]

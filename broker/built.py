@@ -19,6 +19,7 @@ from broker.authorization.logout.notices import LogoutNotices
 from broker.authorization.pushed.push import Push
 from broker.authorization.pushed.requests import PushedRequests
 from broker.authorization.sweep import sweep as sweep_authorization
+from broker.control.webhooks.webhooks import Webhooks
 from broker.denials import live
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
@@ -96,6 +97,7 @@ class Broker:
     userinfo: UserInfo
     departures: Departures
     logout_notices: LogoutNotices
+    webhooks: Webhooks
     published: Published
     visitors: Visitors
     apps: Apps
@@ -124,6 +126,7 @@ class Broker:
         self.tidy()
         self.sweep()
         self.logout_notices.deliver()
+        self.webhooks.deliver()
         self.vault.tend()
 
     def tidy(self) -> None:

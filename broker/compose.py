@@ -7,6 +7,7 @@ from broker.audit.refusals import Refusals
 from broker.authorization import room as front_room
 from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.built import Broker as Broker
+from broker.control.webhooks import room as webhooks_room
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
@@ -200,6 +201,7 @@ def compose(
         vault,
         settings,
     )
+    webhooks = webhooks_room.furnished(world, recorder, egress, settings)
     signing_in.new_passwords.on_reset(
         lambda tx, user_id: front.grants.end_all(tx, user_id, "the password was set anew")
     )
@@ -256,6 +258,7 @@ def compose(
         userinfo=tokens.userinfo,
         departures=front.departures,
         logout_notices=front.logout_notices,
+        webhooks=webhooks,
         published=Published(estate, keys, world.clock, offer, settings.metadata_max_age),
         visitors=Visitors(world, people, sessions, front.questions),
         apps=Apps(world, front.grants, front.choices, by.clients, people, estate),

@@ -16,6 +16,8 @@ import broker.authorization.device.store
 import broker.authorization.logout.store
 import broker.authorization.pushed.store
 import broker.authorization.store
+import broker.control.idempotency.store
+import broker.control.webhooks.store
 import broker.denials.store
 import broker.estate.claims.store
 import broker.estate.store
@@ -43,6 +45,8 @@ _STORES = (
     broker.authorization.device.store,
     broker.authorization.logout.store,
     broker.authorization.store,
+    broker.control.idempotency.store,
+    broker.control.webhooks.store,
     broker.denials.store,
     broker.estate.claims.store,
     broker.estate.store,

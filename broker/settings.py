@@ -219,6 +219,14 @@ class Settings(BaseSettings):
     pushed_requests_per_minute: int = Field(
         120, description="Authorization requests that one source may push in a minute.", ge=1
     )
+    alert_webhook_url: str | None = Field(
+        None,
+        description="Where alerts go (https, on the public internet): spikes of refusals, budgets nearly spent, calls"
+        " without an outcome.",
+    )
+    alert_webhook_secret_file: Path | None = Field(
+        None, description="A file with the secret that signs alerts (Standard Webhooks): 24 bytes or more."
+    )
     argon2_memory_kib: int = Field(
         19 * 1024, description="Memory of one password hash (argon2id), in KiB.", ge=8
     )
@@ -266,6 +274,8 @@ class Settings(BaseSettings):
         redis = self.redis_url.get_secret_value() if self.redis_url is not None else "unix://"
         if not redis.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("redis_url: use redis://, rediss:// (TLS) or unix://.")
+        if (self.alert_webhook_url is None) != (self.alert_webhook_secret_file is None):
+            raise ValueError("alert_webhook_url: it goes together with `alert_webhook_secret_file`.")
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from broker.protocol.errors import Reason
-
 FACTS = {
     "token.issued": "An access token was minted.",
     "id_token.issued": "An id_token was minted beside an access token.",
@@ -72,6 +70,10 @@ FACTS = {
     "connection.refused": "An account was not connected.",
     "connection.unreadable": "The sealed tokens of a connection did not open when they were to be used.",
     "connection.rewrapped": "A connection's data key was sealed under another key-encryption key.",
+    "decision.made": "A server asked whether one exact call may happen, and was answered.",
+    "decision.refused": "A request for a decision, or to report one, was refused before it was judged.",
+    "outcome.reported": "A server said what a call did that it had been allowed.",
+    "call.reported": "A server told afterwards of a call of a reading tool, which its guard had decided.",
     "approval.requested": "A client, or the user of a call, asked that somebody allows one exact call.",
     "approval.voted": "A person allowed one exact call of which more people have to.",
     "approval.granted": "One exact call was allowed, by as many people as it takes.",
@@ -110,13 +112,15 @@ class Outcome(StrEnum):
 class Fact:
     """One thing that happened. Members that do not apply stay None and are left out of the record.
 
+    `reason` is a `Reason`, of a decision one of those that a decision answers with (`control.model.Why`).
     `arguments_digest` is of the whole act, to which an approval is bound. `approver` is a user, as `subject` may be.
+    `arguments` and `intent` are a client's words, kept beside the record as personal values are.
     `initiator` is the address from which a device began what somebody answers from another (`source`).
     """
 
     fact: str
     outcome: Outcome = Outcome.ALLOWED
-    reason: Reason | None = None
+    reason: StrEnum | None = None
     detail: str | None = None
     tenant: str | None = None
     subject: str | None = None
@@ -132,9 +136,15 @@ class Fact:
     issuer: str | None = None
     count: int | None = None
     tool: str | None = None
+    intent: str | None = None
     arguments_digest: str | None = None
+    arguments: Mapping[str, object] | None = None
+    decision: str | None = None
     approval: str | None = None
     approver: str | None = None
+    downstream_request_id: str | None = None
+    result_digest: str | None = None
+    result_size: int | None = None
     initiator: str | None = None
     change: dict[str, object] = field(default_factory=dict)
 

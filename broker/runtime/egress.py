@@ -119,10 +119,17 @@ class Egress:
         return self._send("POST", url, typed, urlencode(form).encode("ascii"), largest, seconds)
 
     def send(
-        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        content: bytes | None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        largest: int = LARGEST,
+        seconds: float = SECONDS,
     ) -> Answer:
         """The answer to any other request; EgressRefused or EgressFailed."""
-        return self._send(method, url, headers or {}, content, LARGEST, SECONDS)
+        return self._send(method, url, headers or {}, content, largest, seconds)
 
     def close(self) -> None:
         for pool in self._lookups:
