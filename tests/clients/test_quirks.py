@@ -156,7 +156,8 @@ def test_basic_authentication_with_and_without_percent_encoding(
     lab: Lab, secret: str, encode: Callable[[str], str]
 ) -> None:
     """The TypeScript SDKs send the parts as they are; Python's percent-encode them, as the RFC says."""
-    lab.change(lambda tx: lab.broker.clients.set_secret(tx, lab.client("nightly"), secret))
+    nightly = lab.client("nightly")
+    lab.change(lambda tx: lab.broker.clients.set_secret(tx, nightly, secret))
     form = {"grant_type": "client_credentials"}
     good = lab.post("/token", form, basic(encode("nightly"), encode(secret)))
     assert good.status_code == 200, good.get_data(as_text=True)

@@ -66,7 +66,10 @@ def test_what_may_stay_connected_does_not_hold_a_sign_out_up(
 
     def slow(self: Standings, *asked: object, **how: bool) -> Standing:
         found = of(self, *asked, **how)
-        sign_out(crowded)
+        signing_out = threading.Thread(target=sign_out, args=(crowded,))
+        signing_out.start()
+        signing_out.join(30)
+        assert not signing_out.is_alive(), "the sign-out waits for what may go on without its session"
         return found
 
     monkeypatch.setattr(Standings, "of", slow)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.house.test_stores import STORES
 
 HERE = Path(__file__).parent
-RUNTIME = {"broker.runtime.database": ("bump", "stamp", "lease", "release")}
+RUNTIME = {"broker.runtime.database": ("bump", "stamps", "lease", "release")}
 
 
 def offered(store: str) -> set[str]:
