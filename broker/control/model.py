@@ -92,8 +92,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What policy says of an act: `permit`, and then what it asks for. `because` are ids of policies."""
+    """What policy says of an act: `permit`, and then what it asks for. `because` are ids of policies.
+
+    `error`: what went wrong while it was judged, for the evidence; then it is a no.
+    """
 
     permit: bool
     because: tuple[str, ...]
     demand: Demand | None = None
+    error: str | None = None

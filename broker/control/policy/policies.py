@@ -1,0 +1,149 @@
+"""The verbs of the room: a verdict on an act, a ceiling for a mint, an explanation; and the texts that are kept."""
+
+from dataclasses import dataclass
+
+from broker.control import classes
+from broker.control.model import Act, Actor, Demand, Person, Verdict
+from broker.control.policy import question, reading, store
+from broker.control.policy.arguments import Unsayable
+from broker.control.policy.model import CALL, OBTAIN, SERVER, Policy, PolicyText, Unreadable, Weighed
+from broker.control.policy.question import Asker
+from broker.control.policy.rules import Rules
+from broker.control.policy.schema import tool_id
+from broker.estate import rules as estate_rules
+from broker.estate.model import ApprovalRule, Resource
+from broker.runtime.database import Transaction, bump
+from broker.runtime.world import World
+
+STAMP = "policies"
+_ANYBODY = ApprovalRule((classes.APPROVER,))
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A verdict with every policy that had a part in it."""
+
+    verdict: Verdict
+    weighed: Weighed
+    policies: tuple[Policy, ...]
+
+
+class Policies:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._by_tenant = world.snapshots.of(STAMP, _load)
+
+    def judge(self, act: Act, now: float, action: str = CALL) -> Verdict:
+        """What policy says of `act`, asked by the method `action`; what it asks for is not looked for here."""
+        return _verdict(act, self._weighed(act, now, action))
+
+    def explain(self, act: Act, now: float, action: str = CALL) -> Explained:
+        """The same, with the policies that said so."""
+        weighed = self._weighed(act, now, action)
+        named = (*weighed.permits, *weighed.forbids, *weighed.asks, *weighed.relaxed)
+        known = self._rules(act.tenant).policies
+        return Explained(_verdict(act, weighed), weighed, tuple(known[name] for name in dict.fromkeys(named)))
+
+    def on_mint(self, tenant: str) -> bool:
+        """Whether any policy is about mints: where none is, nobody need ask for the ceiling."""
+        return self._rules(tenant).on_mint
+
+    def ceiling(
+        self,
+        subject: Person,
+        client_id: str,
+        tenant: str,
+        resource: Resource,
+        scopes: tuple[str, ...],
+        actor: Actor | None,
+        now: float,
+        *,
+        acr: str | None = None,
+        auth_time: float | None = None,
+    ) -> tuple[str, ...]:
+        """Those of `scopes`, and of what they imply, that a token may carry: `scopes` itself where all of them are."""
+        rules = self._rules(tenant)
+        asker = Asker(subject, client_id, tenant, resource, actor, acr, auth_time)
+        wanted = tuple(dict.fromkeys((*scopes, *estate_rules.expanded(resource, scopes))))
+        good = {scope for scope in wanted if _obtains(rules, asker, scope, now)}
+        if good.issuperset(wanted):
+            return scopes
+        return tuple(
+            scope
+            for scope in wanted
+            if scope in good and good.issuperset(estate_rules.expanded(resource, [scope]))
+        )
+
+    def texts(self, tx: Transaction) -> list[PolicyText]:
+        """What is kept, behind the wall of `tx`."""
+        return store.every(tx)
+
+    def put(self, tx: Transaction, text: PolicyText) -> None:
+        """Keep it in place of what there was; every process reads it anew once `tx` commits."""
+        store.put(tx, text.tenant, text.text, self._world.clock.now())
+        bump(tx, STAMP)
+
+    def remove(self, tx: Transaction, tenant: str) -> bool:
+        removed = store.remove(tx, tenant)
+        bump(tx, STAMP)
+        return removed
+
+    def _rules(self, tenant: str) -> Rules:
+        loaded = self._by_tenant.get()
+        return loaded.get(tenant) or loaded[SERVER]
+
+    def _weighed(self, act: Act, now: float, action: str) -> Weighed:
+        return weighed(self._rules(act.tenant), act, now, action)
+
+
+def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
+    """What these rules say of an act."""
+    looks = action == CALL and rules.looks_at_arguments(CALL, tool_id(act.resource, act.tool))
+    try:
+        return rules.weigh(question.of_act(act, action, now, with_arguments=looks), now)
+    except Unsayable as error:
+        return Weighed(error=str(error))
+    except ValueError:
+        return Weighed(error="the question cannot be asked")
+
+
+def combined(texts: list[PolicyText]) -> dict[str, Rules]:
+    """By tenant, where it has policies of its own; `*` for all others. A text that nobody can read permits nothing."""
+    server = _read(texts, SERVER)
+    tenants = [text.tenant for text in texts if text.tenant != SERVER]
+    return {SERVER: _of(server), **{name: _of(server, _read(texts, name)) for name in tenants}}
+
+
+def _load(tx: Transaction) -> dict[str, Rules]:
+    return combined(store.every(tx))
+
+
+def _read(texts: list[PolicyText], tenant: str) -> tuple[Policy, ...] | None:
+    try:
+        return tuple(
+            policy for text in texts if text.tenant == tenant for policy in reading.read(text.text, tenant)
+        )
+    except Unreadable:
+        return None
+
+
+def _of(*parts: tuple[Policy, ...] | None) -> Rules:
+    known = [policy for part in parts if part is not None for policy in part]
+    return Rules([*reading.built_in(), *known], "the policies cannot be read" if None in parts else None)
+
+
+def _verdict(act: Act, weighed: Weighed) -> Verdict:
+    if not weighed.permitted:
+        return Verdict(False, weighed.forbids, error=weighed.error)
+    because = (*weighed.permits, *weighed.relaxed)
+    if not weighed.asks:
+        return Verdict(True, because)
+    rule = classes.rule(act.tool, user=act.subject.user) or _ANYBODY
+    return Verdict(True, because, Demand(rule, weighed.asks))
+
+
+def _obtains(rules: Rules, asker: Asker, scope: str, now: float) -> bool:
+    try:
+        return rules.weigh(question.of_mint(asker, OBTAIN, scope, now), now).permitted
+    except ValueError:
+        return False

@@ -1,0 +1,71 @@
+"""All policies that one tenant is judged by, parsed once, and how they are weighed; pure."""
+
+import json
+import re
+from collections.abc import Iterable
+
+import cedarpy
+
+from broker.control.policy.model import OBTAIN, Policy, Weighed
+from broker.control.policy.question import Question
+
+_FAILED = re.compile(r"error while evaluating policy `([^`]*)`")
+
+
+class Rules:
+    """`error`: why they cannot be used, and everything is refused."""
+
+    def __init__(self, policies: Iterable[Policy], error: str | None = None) -> None:
+        self.policies = {policy.id: policy for policy in policies}
+        self.error = error
+        self.on_mint = error is not None or any(
+            policy.about(OBTAIN) for policy in self.policies.values() if not policy.built_in
+        )
+        self._looking = [policy for policy in self.policies.values() if policy.arguments]
+        whole = {name: policy.document for name, policy in self.policies.items()}
+        self._set = cedarpy.PolicySet.from_json_str(
+            json.dumps({"staticPolicies": whole, "templates": {}, "templateLinks": []})
+        )
+
+    def looks_at_arguments(self, *actions: str) -> bool:
+        """Whether any of them looks at the arguments of such a call."""
+        return any(policy.about(*actions) for policy in self._looking)
+
+    def weigh(self, question: Question, now: float) -> Weighed:
+        """Asked as though nobody had allowed it; and again as though somebody had, where only that is missing."""
+        if self.error is not None:
+            return Weighed(error=self.error)
+        allowed, because, error = self._asked(question, approved=False)
+        asks = tuple(name for name in because if not allowed and self.policies[name].asks)
+        if asks and len(asks) == len(because) and error is None:
+            allowed, because, error = self._asked(question, approved=True)
+        if error is not None:
+            return Weighed(error=error)
+        if not allowed:
+            final = tuple(name for name in because if name not in asks)
+            return Weighed(forbids=final or because)
+        relaxing = {
+            name: until for name in because if (until := self.policies[name].relaxes_until) is not None
+        }
+        needless = {name for name in asks if self.policies[name].built_in}
+        relaxed = tuple(name for name, until in relaxing.items() if needless and now < until)
+        return Weighed(
+            tuple(name for name in because if name not in relaxing),
+            asks=tuple(name for name in asks if not (relaxed and name in needless)),
+            relaxed=relaxed,
+        )
+
+    def _asked(self, question: Question, *, approved: bool) -> tuple[bool, tuple[str, ...], str | None]:
+        """Whether it is allowed, the ids of the policies that decided that, and what went wrong."""
+        request = {
+            "principal": question.principal,
+            "action": question.action,
+            "resource": question.resource,
+            "context": {**question.context, "approved": approved},
+        }
+        answer = cedarpy.is_authorized(request, self._set, question.entities)
+        errors = answer.diagnostics.errors
+        if errors or answer.decision is cedarpy.Decision.NoDecision:
+            failed = sorted({found[1] for error in errors if (found := _FAILED.search(error))})
+            return False, (), f"failed: {', '.join(failed)}" if failed else "the question cannot be asked"
+        return answer.allowed, tuple(sorted(answer.diagnostics.reasons)), None
