@@ -32,8 +32,12 @@ class Interaction:
     @classmethod
     def of(cls, refused: ExchangeRefused, message: str | None = None) -> "Interaction | None":
         """What the refusal asks a person for; None when no person can help, or the address is not one to open."""
-        url = refused.interaction_uri
-        return None if url is None or not _openable(url) else cls(url, message or _MESSAGE)
+        return cls.at(refused.interaction_uri, message or _MESSAGE)
+
+    @classmethod
+    def at(cls, url: object, message: str) -> "Interaction | None":
+        """None when it is no address to open."""
+        return cls(url, message) if isinstance(url, str) and _openable(url) else None
 
     def error(self) -> dict[str, object]:
         """The `error` of a JSON-RPC response, up to the revision 2025-11-25."""

@@ -1,14 +1,12 @@
 """RFC 8693 sections 2.1 and 2.2, RFC 9449: a token for a downstream system, for the one that a call came with."""
 
-import base64
 import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from broker.guard.clock import Clock, unique
-from broker.guard.fetch import Answer, RequestFailed
+from broker.guard.fetch import Answer, RequestFailed, basic
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.dpop import ProofKey
 
@@ -65,8 +63,7 @@ class Exchange:
         self._clock = clock
         self._proof_key = proof_key
         self._nonces: dict[str, str] = {}
-        credentials = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}".encode("ascii")
-        self._headers = {"Authorization": f"Basic {base64.b64encode(credentials).decode('ascii')}"}
+        self._headers = basic(client_id, client_secret)
         self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._lock = threading.Lock()
 
