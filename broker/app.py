@@ -22,6 +22,7 @@ from broker.authorization.pushed import http as pushed_http
 from broker.authorization.upstream import http as upstream_http
 from broker.authorization.upstream import offers
 from broker.compose import Broker, compose, sealing_key
+from broker.decisions import http as decisions_http
 from broker.health import Health
 from broker.identity.clients import http as clients_http
 from broker.identity.clients.authentication.http import Desk
@@ -94,6 +95,7 @@ def create_app(broker: Broker) -> Flask:
             tokens_http.BackChannel(broker.pipeline, broker.introspection, broker.revocation), desk
         )
     )
+    app.register_blueprint(decisions_http.blueprint(broker.decisions, desk))
     app.register_blueprint(pushed_http.blueprint(broker.push, desk))
     app.register_blueprint(
         authorization_http.blueprint(
@@ -243,6 +245,7 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
         duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
         duties += [Duty("webhooks", _NOTICE_SECONDS, broker.webhooks.deliver)]
+        duties += [Duty("letters", _NOTICE_SECONDS, broker.approvals.notices.deliver)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]
         duties += [Duty("releases", _NOTICE_SECONDS, broker.vault.watch.run)]
         duties += [Duty("farewells", _NOTICE_SECONDS, broker.vault.farewells.deliver)]

@@ -19,7 +19,11 @@ from broker.authorization.logout.notices import LogoutNotices
 from broker.authorization.pushed.push import Push
 from broker.authorization.pushed.requests import PushedRequests
 from broker.authorization.sweep import sweep as sweep_authorization
+from broker.control.approvals.room import Room as ApprovalsRoom
+from broker.control.budgets.room import Room as BudgetsRoom
+from broker.control.policy.policies import Policies
 from broker.control.webhooks.webhooks import Webhooks
+from broker.decisions.room import Room as DecisionsRoom
 from broker.denials import live
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
@@ -95,9 +99,13 @@ class Broker:
     introspection: Introspection
     revocation: Revocation
     userinfo: UserInfo
+    decisions: DecisionsRoom
     departures: Departures
     logout_notices: LogoutNotices
     webhooks: Webhooks
+    policies: Policies
+    budgets: BudgetsRoom
+    approvals: ApprovalsRoom
     published: Published
     visitors: Visitors
     apps: Apps
@@ -127,6 +135,7 @@ class Broker:
         self.sweep()
         self.logout_notices.deliver()
         self.webhooks.deliver()
+        self.approvals.notices.deliver()
         self.vault.tend()
 
     def tidy(self) -> None:
@@ -144,11 +153,14 @@ class Broker:
             self.pushed.sweep(tx)
             self.devices.sweep(tx, now)
             self.families.sweep(tx, now)
+            self.budgets.settings.sweep(tx, now)
             self.sessions.sweep(tx)
             self.signing_in.notices.sweep(tx)
             self.federation.visits.sweep(tx, now)
             self.vault.sweep(tx, now)
+            self.approvals.asking.sweep(tx, now)
             live.sweep(tx, now)
+            self.decisions.keys.sweep(tx, now)
             self.registration.expire(tx)
             once.sweep(tx, now)
 

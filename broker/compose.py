@@ -7,7 +7,11 @@ from broker.audit.refusals import Refusals
 from broker.authorization import room as front_room
 from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.built import Broker as Broker
+from broker.control.approvals import room as approvals_room
+from broker.control.budgets import room as budgets_room
+from broker.control.policy.policies import Policies
 from broker.control.webhooks import room as webhooks_room
+from broker.decisions import room as decisions_room
 from broker.denials.switch import Switches
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
@@ -186,6 +190,7 @@ def compose(
         kek,
         per_minute=settings.interactions_per_minute,
     )
+    policies = Policies(world)
     tokens = tokens_room.furnished(
         world,
         recorder,
@@ -199,9 +204,17 @@ def compose(
         federation.trusted,
         front,
         vault,
+        policies,
         settings,
     )
     webhooks = webhooks_room.furnished(world, recorder, egress, settings)
+    budgets = budgets_room.furnished(world, recorder, webhooks, settings)
+    approvals = approvals_room.furnished(
+        world, recorder, refusals, keys, people, links, sessions, webhooks, settings
+    )
+    decisions = decisions_room.furnished(
+        world, recorder, refusals, estate, by, people, tokens, settings
+    )
     signing_in.new_passwords.on_reset(
         lambda tx, user_id: front.grants.end_all(tx, user_id, "the password was set anew")
     )
@@ -256,9 +269,13 @@ def compose(
         introspection=tokens.introspection,
         revocation=tokens.revocation,
         userinfo=tokens.userinfo,
+        decisions=decisions,
         departures=front.departures,
         logout_notices=front.logout_notices,
         webhooks=webhooks,
+        policies=policies,
+        budgets=budgets,
+        approvals=approvals,
         published=Published(estate, keys, world.clock, offer, settings.metadata_max_age),
         visitors=Visitors(world, people, sessions, front.questions),
         apps=Apps(world, front.grants, front.choices, by.clients, people, estate),

@@ -16,9 +16,14 @@ import broker.authorization.device.store
 import broker.authorization.logout.store
 import broker.authorization.pushed.store
 import broker.authorization.store
+import broker.control.approvals.notices.store
+import broker.control.approvals.store
+import broker.control.budgets.store
 import broker.control.idempotency.store
+import broker.control.policy.store
 import broker.control.webhooks.store
 import broker.denials.store
+import broker.estate.catalogue.store
 import broker.estate.claims.store
 import broker.estate.store
 import broker.identity.clients.store
@@ -45,9 +50,14 @@ _STORES = (
     broker.authorization.device.store,
     broker.authorization.logout.store,
     broker.authorization.store,
+    broker.control.approvals.notices.store,
+    broker.control.approvals.store,
+    broker.control.budgets.store,
     broker.control.idempotency.store,
+    broker.control.policy.store,
     broker.control.webhooks.store,
     broker.denials.store,
+    broker.estate.catalogue.store,
     broker.estate.claims.store,
     broker.estate.store,
     broker.identity.clients.store,

@@ -6,7 +6,7 @@ Values come from the environment (`BROKER_*`), then from `broker.toml`, then fro
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
@@ -136,6 +136,12 @@ class Settings(BaseSettings):
     interaction_lifetime: int = Field(
         600, description="Seconds until a sign-in that was begun expires.", ge=60, le=3600
     )
+    idempotency_lifetime: int = Field(
+        86400,
+        description="Seconds that an idempotency key, and what became of the call under it, is remembered.",
+        ge=600,
+        le=7 * 86400,
+    )
     refresh_lifetime: int = Field(
         30 * 86400, description="Seconds until a refresh token that is not used expires.", ge=600
     )
@@ -219,6 +225,15 @@ class Settings(BaseSettings):
     pushed_requests_per_minute: int = Field(
         120, description="Authorization requests that one source may push in a minute.", ge=1
     )
+    repeats_per_txn: int = Field(
+        5, description="How often one exact call may happen under one `txn` before it is taken for a loop.", ge=1
+    )
+    exchanges_per_txn: int = Field(
+        100, description="Exchanges that may be made under one `txn`, of whatever servers, in its life.", ge=1
+    )
+    tokens_per_grant_per_minute: int = Field(
+        6000, description="Tokens that may be made from one grant in a minute.", ge=1
+    )
     alert_webhook_url: str | None = Field(
         None,
         description="Where alerts go (https, on the public internet): spikes of refusals, budgets nearly spent, calls"
@@ -227,6 +242,36 @@ class Settings(BaseSettings):
     alert_webhook_secret_file: Path | None = Field(
         None, description="A file with the secret that signs alerts (Standard Webhooks): 24 bytes or more."
     )
+    approvals_per_minute: int = Field(
+        20, description="Calls for which one client may have an approval asked in a minute.", ge=1
+    )
+    approvals_waiting: int = Field(
+        5, description="Approvals that may wait for one client and user, or for a client's own work.", ge=1
+    )
+    approval_factor: bool = Field(
+        True,
+        description="Who allows a call has signed in with a second factor or a passkey. `broker dev` does not ask for"
+        " it.",
+    )
+    approval_webhook_url: str | None = Field(
+        None, description="Where it is told that a call waits for an approval (https, on the public internet)."
+    )
+    approval_webhook_secret_file: Path | None = Field(
+        None,
+        description="A file with the secret that signs what is told there (Standard Webhooks): 24 bytes or more.",
+    )
+    mail_host: str | None = Field(
+        None, description="The mail server through which approvers are told; the default is no mail."
+    )
+    mail_port: int = Field(587, description="Its port.", ge=1, le=65535)
+    mail_from: str | None = Field(
+        None, description="The address that mail comes from.", pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$"
+    )
+    mail_tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", description="starttls, implicit (as on port 465), or none, for a server on this machine."
+    )
+    mail_user: str | None = Field(None, description="The name to sign in to the mail server with.")
+    mail_password_file: Path | None = Field(None, description="A file with the password for it.")
     argon2_memory_kib: int = Field(
         19 * 1024, description="Memory of one password hash (argon2id), in KiB.", ge=8
     )
@@ -276,6 +321,14 @@ class Settings(BaseSettings):
             raise ValueError("redis_url: use redis://, rediss:// (TLS) or unix://.")
         if (self.alert_webhook_url is None) != (self.alert_webhook_secret_file is None):
             raise ValueError("alert_webhook_url: it goes together with `alert_webhook_secret_file`.")
+        if (self.approval_webhook_url is None) != (self.approval_webhook_secret_file is None):
+            raise ValueError("approval_webhook_url: it goes together with `approval_webhook_secret_file`.")
+        if (self.mail_host is None) != (self.mail_from is None):
+            raise ValueError("mail_host: it goes together with `mail_from`.")
+        if (self.mail_user is None) != (self.mail_password_file is None):
+            raise ValueError("mail_user: it goes together with `mail_password_file`.")
+        if self.mail_host not in (None, *LOOPBACK_HOSTS) and self.mail_tls == "none":
+            raise ValueError("mail_tls: none is for a mail server on this machine only.")
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)

@@ -15,7 +15,7 @@ from broker.runtime.entropy import Entropy
 from broker.runtime.log import without_secrets
 from broker.runtime.metrics import count_fact
 
-PERSONAL = ("subject", "approver", "source", "initiator")
+PERSONAL = ("subject", "approver", "source", "initiator", "intent", "arguments")
 
 
 class Recorder:
@@ -54,6 +54,7 @@ class Recorder:
                 "jti_hash": members.get("jti_hash"),
                 "parent_jti_hash": members.get("parent_jti_hash"),
                 "request_id": members.get("request_id"),
+                "decision": fact.decision,
                 "body": body.decode(),
                 "leaf_hash": leaf_hash(body),
             },
@@ -102,9 +103,15 @@ def _members(fact: Fact, origin: Origin | None, identifier: str, now: float) -> 
         "request_id": (origin.request_id or None) if origin else None,
         "source": origin.source if origin else None,
         "tool": fact.tool,
+        "intent": fact.intent,
         "arguments_digest": fact.arguments_digest,
+        "arguments": None if fact.arguments is None else jcs.canonical(fact.arguments).decode(),
+        "decision": fact.decision,
         "approval": fact.approval,
         "approver": fact.approver,
+        "downstream_request_id": fact.downstream_request_id,
+        "result_digest": fact.result_digest,
+        "result_size": fact.result_size,
         "initiator": fact.initiator,
         "count": fact.count,
         "change": fact.change or None,

@@ -22,10 +22,11 @@ audit_record = Table(
     Column("jti_hash", String(64)),
     Column("parent_jti_hash", String(64)),
     Column("request_id", String(64)),
+    Column("decision", String(40)),
     Column("body", Text, nullable=False),
     Column("leaf_hash", String(64), nullable=False),
 )
-for _name in ("time", "txn", "grant_id", "jti_hash", "parent_jti_hash", "request_id"):
+for _name in ("time", "txn", "grant_id", "jti_hash", "parent_jti_hash", "request_id", "decision"):
     Index(f"ix_audit_record_{_name}", audit_record.c[_name])
 
 audit_personal = Table(
@@ -75,7 +76,7 @@ _HANDLES = select(
     or_(
         *(
             audit_record.c[name] == bindparam("any_id", type_=String)
-            for name in ("id", "txn", "grant_id", "jti_hash", "parent_jti_hash", "request_id")
+            for name in ("id", "txn", "grant_id", "jti_hash", "parent_jti_hash", "request_id", "decision")
         )
     ),
 )

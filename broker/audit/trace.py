@@ -139,5 +139,8 @@ def _belongs(
 def _record(row: store.Stored) -> Record:
     members = _body(row)
     if row.personal is not None:
-        members |= {name: value for name, (_, value) in json.loads(row.personal).items()}
+        personal = {name: value for name, (_, value) in json.loads(row.personal).items()}
+        if "arguments" in personal:
+            personal["arguments"] = json.loads(personal["arguments"])
+        members |= personal
     return Record(row.seq, {"seq": row.seq, **members})

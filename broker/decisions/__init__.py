@@ -1,5 +1,5 @@
-"""The question that a resource server asks before each call, what it reports after it, and the catalogue it reads.
+"""The question that a resource's server asks before each call: may this happen? (AuthZEN 1.0)
 
-Owns: decisions and their outcomes. Offers: AuthZEN evaluation, access requests, outcomes, the catalogue.
-Never: calls a tool, or keeps a token.
+Owns: the order in which controls are asked, and the record of every answer. Offers: decisions, advice that consumes
+nothing, and the reports of what became of calls. Never: a rule of its own about who may do what.
 """

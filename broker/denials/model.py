@@ -6,7 +6,7 @@ from enum import StrEnum
 
 class Kind(StrEnum):
     """What can be off. `everything` has the id `*`; an edge is `from->to`; an issuer is a trusted one, by
-    the id of its entry; a transaction by its txn, a token by its jti."""
+    the id of its entry; a transaction by its txn, a token by its jti; a tool is `RESOURCE/TOOL`, a family a name."""
 
     EVERYTHING = "everything"
     TENANT = "tenant"
@@ -14,6 +14,8 @@ class Kind(StrEnum):
     CLIENT = "client"
     GRANT = "grant"
     RESOURCE = "resource"
+    TOOL = "tool"
+    FAMILY = "family"
     EDGE = "edge"
     ISSUER = "issuer"
     TRANSACTION = "transaction"
@@ -45,6 +47,10 @@ class Denial:
 
 def edge_id(source: str, target: str) -> str:
     return f"{source}->{target}"
+
+
+def tool_id(resource_id: str, tool: str) -> str:
+    return f"{resource_id}/{tool}"
 
 
 def edge_ends(identifier: str) -> tuple[str, str]:

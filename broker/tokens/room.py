@@ -7,6 +7,7 @@ from typing import Protocol
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.room import Room as Front
+from broker.control.policy.policies import Policies
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
 from broker.identity.federation.trusted.room import TrustedRoom
@@ -15,6 +16,7 @@ from broker.identity.tenants.keys import DoorKeys
 from broker.identity.users.people import People
 from broker.runtime.world import World
 from broker.tokens.assembly import grant_types
+from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.introspect import Introspection
 from broker.tokens.pipeline import Pipeline
@@ -45,6 +47,8 @@ class Room:
     introspection: Introspection
     revocation: Revocation
     userinfo: UserInfo
+    own: OwnTokens
+    standings: Standings
 
 
 def furnished(
@@ -60,6 +64,7 @@ def furnished(
     trusted: TrustedRoom,
     front: Front,
     vault: Vault,
+    policies: Policies,
     knobs: Knobs,
 ) -> Room:
     """`by`: who asks; `front`: what people allowed."""
@@ -85,6 +90,7 @@ def furnished(
         keys,
         by.possession,
         vault,
+        Ceiling(policies, people),
         grant_types(
             world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted, standings
         ),
@@ -105,4 +111,6 @@ def furnished(
         ),
         Revocation(world, recorder, refusals, by.authenticator, own_tokens, grants, families),
         UserInfo(world, recorder, refusals, estate, own_tokens, standings, people, nonces),
+        own_tokens,
+        standings,
     )

@@ -43,6 +43,15 @@ def refusal(error: OAuthError, realm: str = "broker", *, challenge: bool = False
     return json_body(error.body(), error.status, headers)
 
 
+def problem(error: OAuthError, realm: str = "broker", *, challenge: bool = False) -> Response:
+    """RFC 9457: the same refusal as `refusal` gives, as problem details."""
+    response = refusal(error, realm, challenge=challenge)
+    members = {"title": error.error, "status": error.status, "detail": error.description, **error.body()}
+    response.set_data(json.dumps(members, separators=(",", ":"), ensure_ascii=False))
+    response.content_type = "application/problem+json"
+    return response
+
+
 def page(html: str, status: int = 200, form_action: str = "", *, script: bool = False) -> Response:
     """A page for people. `form_action`: where, beside this server, its form may lead by redirect.
 

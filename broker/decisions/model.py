@@ -1,0 +1,98 @@
+"""AuthZEN 1.0 sections 5 and 6: a question, an answer, and what the answer is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from broker.control.model import Act, Verdict
+from broker.estate.model import Resource
+from broker.guard.verifier import VerifiedToken
+from broker.identity.clients.model import Client
+from broker.identity.tenants.model import Door
+from broker.protocol.origin import Origin
+
+TOOLS_CALL, TOOLS_LIST = "tools/call", "tools/list"
+CALLS: Mapping[str, str] = {
+    TOOLS_CALL: "tool",
+    "resources/read": "resource",
+    "resources/subscribe": "resource",
+    "resources/unsubscribe": "resource",
+    "prompts/get": "prompt",
+}
+"""MCP methods that are decided call by call, each with the type of its AuthZEN resource (COAZ-MCP default mapping)."""
+AROUND = frozenset(
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "logging/setLevel",
+        "completion/complete",
+        TOOLS_LIST,
+        "resources/list",
+        "resources/templates/list",
+        "prompts/list",
+        "tasks/get",
+        "tasks/result",
+        "tasks/list",
+        "tasks/cancel",
+    }
+)
+NOTIFICATIONS = "notifications/"
+MOST_INTENT = 500
+
+
+class Malformed(ValueError):
+    """Nothing that can be judged: a sentence for whoever sent it, with where in the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May `subject` do `action` with `id`, of the type `kind`? `subject` None: whoever the token is of.
+
+    `uri` is the resource server's, None where it is left out; `arguments` are as sent, `{}` where there are none.
+    """
+
+    subject: str | None
+    token: str | None = field(repr=False)
+    action: str
+    kind: str
+    id: str
+    uri: str | None
+    schema_digest: str | None
+    arguments: object
+    key: str | None
+    request_id: str | None
+    intent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and about which resource it may."""
+
+    client: Client
+    resource: Resource
+    door: Door
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    decision: bool
+    context: Mapping[str, object]
+
+    def members(self) -> dict[str, object]:
+        return {"decision": self.decision, **({"context": dict(self.context)} if self.context else {})}
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known so far of a question that is being decided: it is all that a refusal's record can tell."""
+
+    id: str
+    caller: Caller
+    question: Question
+    origin: Origin
+    token: VerifiedToken | None = None
+    digest: str | None = None
+    act: Act | None = None
+    verdict: Verdict | None = None
+    approval: str | None = None
+    change: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,56 @@
+"""AuthZEN 1.0: decisions and what stands beside them, wired to each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.audit.record import Recorder
+from broker.audit.refusals import Refusals
+from broker.control.idempotency.keys import Keys
+from broker.decisions.advise import Advice
+from broker.decisions.callers import Callers
+from broker.decisions.decide import Decisions
+from broker.decisions.judge import Judge
+from broker.decisions.pending import Approvals, Budgets, Policies
+from broker.estate.estate import Estate
+from broker.identity.clients.room import Room as Clients
+from broker.identity.users.people import People
+from broker.runtime.world import World
+from broker.tokens.room import Room as Tokens
+
+
+class Knobs(Protocol):
+    """The settings that the room takes."""
+
+    idempotency_lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What faces and duties call."""
+
+    callers: Callers
+    decisions: Decisions
+    advice: Advice
+    keys: Keys
+
+
+def furnished(
+    world: World,
+    recorder: Recorder,
+    refusals: Refusals,
+    estate: Callable[[], Estate],
+    by: Clients,
+    people: People,
+    tokens: Tokens,
+    knobs: Knobs,
+) -> Room:
+    keys = Keys(knobs.idempotency_lifetime)
+    judge = Judge(world, estate, tokens.own, tokens.standings, people, Policies())
+    advice = Advice(world, judge)
+    return Room(
+        Callers(world, refusals, estate, by.authenticator, by.clients, tokens.own, tokens.standings),
+        Decisions(world, recorder, judge, advice, keys, Budgets(), Approvals()),
+        advice,
+        keys,
+    )
