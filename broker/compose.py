@@ -213,7 +213,17 @@ def compose(
         world, recorder, refusals, keys, people, links, sessions, webhooks, settings
     )
     decisions = decisions_room.furnished(
-        world, recorder, refusals, estate, by, people, tokens, settings
+        world,
+        recorder,
+        refusals,
+        estate,
+        by,
+        people,
+        tokens,
+        policies,
+        budgets.budgets,
+        approvals.approvals,
+        settings,
     )
     signing_in.new_passwords.on_reset(
         lambda tx, user_id: front.grants.end_all(tx, user_id, "the password was set anew")

@@ -1,5 +1,6 @@
 """What a counter tells, and the verbs that memory and Redis share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,43 @@ class Hits:
 
     count: int
     ends_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One rate (GCRA, a leaky bucket as a meter): one in `interval` seconds, and `burst` at once after a rest.
+
+    `key` is whom `bucket` counts, `cost` how many this takes.
+    """
+
+    bucket: str
+    key: str
+    interval: float
+    burst: int
+    cost: int = 1
+
+    @property
+    def amount(self) -> float:
+        """Seconds that it takes."""
+        return self.cost * self.interval
+
+    @property
+    def depth(self) -> float:
+        """Seconds that there are."""
+        return self.burst * self.interval
+
+    @property
+    def tolerance(self) -> float:
+        """Seconds of rounding, at the size of times."""
+        return min(0.001, self.interval / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The rate that is used up, and in how many seconds it will do."""
+
+    bucket: Bucket
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +82,24 @@ class Ephemeral(Protocol):
         """Take one hit back: it turned out well."""
         ...
 
+    def take(self, buckets: Sequence[Bucket], now: float) -> Denied | None:
+        """Take from all of them, or from none: then the one that takes longest to be enough. Each is named once."""
+        ...
+
+    def give_back(self, buckets: Sequence[Bucket]) -> None:
+        """What `take` took a moment ago was not used."""
+        ...
+
+    def lease(self, bucket: str, key: str, holder: str, most: int, seconds: float, now: float) -> bool:
+        """Hold one of `most` places until `release`, and `seconds` at the longest; who holds one holds it anew."""
+        ...
+
+    def release(self, bucket: str, key: str, holder: str) -> None:
+        """The place is free again, whether or not it was held."""
+        ...
+
     def sweep(self, now: float) -> None:
-        """Forget windows that have ended."""
+        """Forget what has ended."""
         ...
 
     def healthy(self) -> bool:
@@ -62,3 +116,14 @@ def running(kept: Window | None, window: float, now: float) -> Window:
     if kept is not None and now < kept.ends <= now + window + SKEW:
         return kept
     return Window(now + window, 0)
+
+
+def taken(kept: float | None, bucket: Bucket, now: float) -> tuple[float, float]:
+    """The time until which the bucket is used up with one more take, and the seconds until that is allowed.
+
+    `kept`: the time before. One that lies too far ahead, as the clock went back or the rate is a lower one now, is none.
+    """
+    full = now + bucket.depth
+    begins = now if kept is None or kept > full + SKEW else max(now, kept)
+    until = begins + bucket.amount
+    return until, until - full

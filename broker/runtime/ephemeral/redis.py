@@ -1,10 +1,10 @@
-"""Counters that all processes share, in Redis 6.2 or later; while it is lost, each process counts for itself."""
+"""Counters, rates and places of all processes, in Redis 6.2 or later; while it is lost, each counts for itself."""
 
 import hmac
 import math
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from redis import BlockingConnectionPool
 from redis import Redis as Client
@@ -13,36 +13,14 @@ from redis.commands.core import Script
 from redis.exceptions import InvalidResponse, RedisError
 from redis.retry import Retry
 
+from broker.runtime.ephemeral import scripts
 from broker.runtime.ephemeral.memory import Memory
-from broker.runtime.ephemeral.model import SKEW, Hits, Window, running
+from broker.runtime.ephemeral.model import SKEW, Bucket, Denied, Hits, Window, running
 
 T = TypeVar("T")
 REST_SECONDS = 1.0
 TIMEOUT_SECONDS = 0.2
 _CONNECTIONS = 64
-# Each answer begins with the key that it is of: what a proxy or a connection mixed up is no answer.
-# The rule of `model.running`, on the server. `%.17g` keeps every bit of a time; Redis forgets the key by its own clock.
-_HIT = """
-local now, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local kept = redis.call('HGET', KEYS[1], 'ends')
-local ends = kept and tonumber(kept)
-if ends and now < ends and ends <= now + window + tonumber(ARGV[4]) then
-  return {KEYS[1], kept, redis.call('HINCRBY', KEYS[1], 'count', 1)}
-end
-kept = string.format('%.17g', now + window)
-redis.call('HSET', KEYS[1], 'ends', kept, 'count', 1)
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {KEYS[1], kept, 1}
-"""
-_SEEN = """
-local kept = redis.call('HMGET', KEYS[1], 'ends', 'count')
-return {KEYS[1], kept[1], kept[2]}
-"""
-_FORGIVE = """
-local count = tonumber(redis.call('HGET', KEYS[1], 'count') or 0)
-if count > 0 then count = redis.call('HINCRBY', KEYS[1], 'count', -1) end
-return {KEYS[1], '0', count}
-"""
 
 
 class Redis:
@@ -52,7 +30,8 @@ class Redis:
     the others still count in this process. A verb waits for a few times `timeout` at most and never raises.
 
     This process counts its own hits always. Where Redis knows of fewer than these it has forgotten some, because it
-    was emptied or was full and evicted the key, and the count of this process holds.
+    was emptied or was full and evicted the key, and the count of this process holds. What this process took and holds
+    is likewise known here, and refused here first.
     """
 
     def __init__(
@@ -70,7 +49,9 @@ class Redis:
             driver_info=None,
         )
         client = Client(connection_pool=self._pool)
-        self._hit, self._seen, self._forgive = map(client.register_script, (_HIT, _SEEN, _FORGIVE))
+        self._hit, self._seen, self._forgive, self._take, self._give_back, self._lease, self._release = map(
+            client.register_script, scripts.ALL
+        )
         self._secret, self._prefix = secret, prefix
         self._local = Memory()
         self._lock = threading.Lock()
@@ -100,6 +81,37 @@ class Redis:
         self._local.forgive(bucket, key)  # first, so that this process never knows of more than Redis does
         self._ask(self._now, lambda: self._told(self._forgive, self._name(bucket, key)))
 
+    def take(self, buckets: Sequence[Bucket], now: float) -> Denied | None:
+        self._now = now
+        here = self._local.take(buckets, now)
+        if here is not None:
+            return here
+        told = self._ask(now, lambda: self._taken(buckets, now))
+        if told is None or told[0] == 0:
+            return None
+        self._local.give_back(buckets)
+        return Denied(buckets[told[0] - 1], told[1])
+
+    def give_back(self, buckets: Sequence[Bucket]) -> None:
+        self._local.give_back(buckets)
+        names = [self._name(bucket.bucket, bucket.key) for bucket in buckets]
+        amounts = [repr(float(bucket.amount)) for bucket in buckets]
+        self._ask(self._now, lambda: self._answer(self._give_back, names, amounts))
+
+    def lease(self, bucket: str, key: str, holder: str, most: int, seconds: float, now: float) -> bool:
+        self._now = now
+        if not self._local.lease(bucket, key, holder, most, seconds, now):
+            return False
+        told = self._ask(now, lambda: self._leased(self._name(bucket, key), holder, most, seconds, now))
+        if told is not False:
+            return True
+        self._local.release(bucket, key, holder)
+        return False
+
+    def release(self, bucket: str, key: str, holder: str) -> None:
+        self._local.release(bucket, key, holder)
+        self._ask(self._now, lambda: self._answer(self._release, [self._name(bucket, key)], [holder]))
+
     def sweep(self, now: float) -> None:
         """Redis forgets by itself; here, what this process counted."""
         self._local.sweep(now)
@@ -116,14 +128,35 @@ class Redis:
         lifetime = math.ceil((window + SKEW) * 1000)
         return self._told(self._hit, name, repr(float(now)), repr(float(window)), lifetime, repr(SKEW))
 
+    def _taken(self, buckets: Sequence[Bucket], now: float) -> tuple[int, float]:
+        """Which of them is used up, from 1 on, and for how many seconds; 0 when none is."""
+        names, given = [self._name(bucket.bucket, bucket.key) for bucket in buckets], [repr(float(now))]
+        for bucket in buckets:
+            given += [repr(float(value)) for value in (bucket.amount, bucket.depth, bucket.tolerance, SKEW)]
+        which, wait = self._answer(self._take, names, given)
+        try:
+            return int(which), float(wait)
+        except (TypeError, ValueError):
+            raise InvalidResponse("The answer is none.") from None
+
+    def _leased(self, name: str, holder: str, most: int, seconds: float, now: float) -> bool:
+        lifetime = math.ceil((seconds + SKEW) * 1000)
+        given = (repr(float(now)), repr(float(now + seconds)), most, holder, lifetime)
+        return self._answer(self._lease, [name], given) == [1]
+
     def _told(self, script: Script, name: str, *given: str | int) -> Window | None:
         """What Redis keeps of this key, or None; RedisError if it says nothing of it, or something of another."""
         try:
-            of, ends, count = script(keys=[name], args=given)
-            if of == name.encode():
-                return None if ends is None else Window(float(ends), int(count))
+            ends, count = self._answer(script, [name], given)
+            return None if ends is None else Window(float(ends), int(count))
         except (TypeError, ValueError):
-            pass
+            raise InvalidResponse("The answer is none.") from None
+
+    def _answer(self, script: Script, names: Sequence[str], given: Sequence[str | int]) -> list[Any]:
+        """What it says after the keys that it is of; RedisError if those are others, or it says nothing of any."""
+        answer = script(keys=names, args=given)
+        if isinstance(answer, list) and answer and answer[0] == " ".join(names).encode():
+            return answer[1:]
         raise InvalidResponse("The answer is for another key.")
 
     def _name(self, bucket: str, key: str) -> str:
