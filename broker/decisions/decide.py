@@ -7,13 +7,14 @@ transaction, in which everything that it takes is used up; a refusal is recorded
 from datetime import UTC, datetime
 
 from broker.audit.record import Recorder
+from broker.control.approvals.approvals import Approvals
+from broker.control.budgets.budgets import Budgets
 from broker.control.idempotency.keys import Keys
 from broker.control.model import Refused, Why
 from broker.decisions import facts, rules
 from broker.decisions.advise import Advice
 from broker.decisions.judge import Judge
 from broker.decisions.model import Answer, Caller, Case, Question
-from broker.decisions.pending import Approvals, Budgets
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.failpoints import failpoint

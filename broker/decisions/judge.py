@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from broker.control import acts
 from broker.control.model import Act, Actor, Person, Refused, Why
+from broker.control.policy.policies import Policies
 from broker.decisions import rules
-from broker.decisions.model import MOST_INTENT, Case
-from broker.decisions.pending import Policies
+from broker.decisions.model import CALLS, MOST_INTENT, Case
 from broker.decisions.schemas import Schemas
 from broker.denials import live as denials
 from broker.denials.model import Target
@@ -48,7 +48,7 @@ class Judge:
         person = self._world.database.read(lambda tx: self.person(tx, case, tool, now), token.tenant)
         act = self._act(case, token, tool, arguments, person, now, keyed=keyed)
         case.act = act
-        case.verdict = self._policies.judge(act, now)
+        case.verdict = self._policies.judge(act, now, CALLS[case.question.action].policy)
         if not case.verdict.permit:
             raise Refused(Why.POLICY_DENIED, " ".join(case.verdict.because)[:300])
 

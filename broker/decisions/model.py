@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from broker.control.model import Act, Verdict
+from broker.control.policy.model import CALL, GET, READ
 from broker.estate.model import Resource
 from broker.guard.verifier import VerifiedToken
 from broker.identity.clients.model import Client
@@ -11,14 +12,24 @@ from broker.identity.tenants.model import Door
 from broker.protocol.origin import Origin
 
 TOOLS_CALL, TOOLS_LIST = "tools/call", "tools/list"
-CALLS: Mapping[str, str] = {
-    TOOLS_CALL: "tool",
-    "resources/read": "resource",
-    "resources/subscribe": "resource",
-    "resources/unsubscribe": "resource",
-    "prompts/get": "prompt",
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An MCP method that is decided call by call: the type of its AuthZEN resource, and the action of policies."""
+
+    kind: str
+    policy: str
+
+
+CALLS: Mapping[str, Method] = {
+    TOOLS_CALL: Method("tool", CALL),
+    "resources/read": Method("resource", READ),
+    "resources/subscribe": Method("resource", READ),
+    "resources/unsubscribe": Method("resource", READ),
+    "prompts/get": Method("prompt", GET),
 }
-"""MCP methods that are decided call by call, each with the type of its AuthZEN resource (COAZ-MCP default mapping)."""
+"""The default mappings of COAZ-MCP."""
 AROUND = frozenset(
     {
         "initialize",

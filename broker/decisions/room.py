@@ -6,12 +6,14 @@ from typing import Protocol
 
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
+from broker.control.approvals.approvals import Approvals
+from broker.control.budgets.budgets import Budgets
 from broker.control.idempotency.keys import Keys
+from broker.control.policy.policies import Policies
 from broker.decisions.advise import Advice
 from broker.decisions.callers import Callers
 from broker.decisions.decide import Decisions
 from broker.decisions.judge import Judge
-from broker.decisions.pending import Approvals, Budgets, Policies
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
 from broker.identity.users.people import People
@@ -43,14 +45,17 @@ def furnished(
     by: Clients,
     people: People,
     tokens: Tokens,
+    policies: Policies,
+    budgets: Budgets,
+    approvals: Approvals,
     knobs: Knobs,
 ) -> Room:
     keys = Keys(knobs.idempotency_lifetime)
-    judge = Judge(world, estate, tokens.own, tokens.standings, people, Policies())
+    judge = Judge(world, estate, tokens.own, tokens.standings, people, policies)
     advice = Advice(world, judge)
     return Room(
         Callers(world, refusals, estate, by.authenticator, by.clients, tokens.own, tokens.standings),
-        Decisions(world, recorder, judge, advice, keys, Budgets(), Approvals()),
+        Decisions(world, recorder, judge, advice, keys, budgets, approvals),
         advice,
         keys,
     )

@@ -29,7 +29,8 @@ def tool_of(resource: Resource, question: Question) -> Tool | None:
     Reading an MCP resource or fetching a prompt is a `read` without a scope of its own, unless the catalogue has an
     entry under the method's name.
     """
-    if CALLS.get(question.action) != question.kind:
+    method = CALLS.get(question.action)
+    if method is None or method.kind != question.kind:
         return None
     name = question.id if question.action == TOOLS_CALL else question.action
     for tool in resource.tools:

@@ -118,7 +118,7 @@ def listed(
     tx: Transaction, *, only_open: bool, resource: str | None, before: float, most: int
 ) -> list[Permit]:
     """The newest first; `before`: made by then (epoch seconds)."""
-    rows = tx.execute(_LIST, wall=tx.tenant, **{"all": not only_open}, of=resource, before=before, most=most)
+    rows = tx.execute(_LIST, wall=tx.tenant, all=not only_open, of=resource, before=before, most=most)
     return [_permit(row) for row in rows]
 
 
