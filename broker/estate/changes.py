@@ -5,6 +5,7 @@ from dataclasses import replace
 from broker.denials import live
 from broker.denials.model import Kind, Target
 from broker.estate import store
+from broker.estate.catalogue import catalogue
 from broker.estate.estate import STAMP, Estate
 from broker.estate.model import Edge, Resource
 from broker.identity.tenants.doors import Doors
@@ -20,9 +21,10 @@ class Changes:
     def load(self, tx: Transaction) -> Estate:
         """The estate as this transaction sees it."""
         doors = Doors.of(self._issuer, self._tenants.every(tx))
-        return Estate.of(doors, store.resources(tx), store.edges(tx))
+        return Estate.of(doors, catalogue.joined(tx, store.resources(tx)), store.edges(tx))
 
     def resources(self, tx: Transaction) -> list[Resource]:
+        """As the estate file has them, without what is kept of their tools."""
         return store.resources(tx)
 
     def edges(self, tx: Transaction) -> list[Edge]:
@@ -35,6 +37,7 @@ class Changes:
     def remove_resource(self, tx: Transaction, resource_id: str) -> bool:
         removed = store.remove_resource(tx, resource_id)
         if removed:
+            catalogue.forget(tx, resource_id)
             live.gone(tx, Target(Kind.RESOURCE, resource_id), self._world.clock.now())
         return removed
 

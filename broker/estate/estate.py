@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from broker.estate import rules, userinfo
-from broker.estate.model import Edge, Reached, Resource, ResourceKind
+from broker.estate.model import CHANGING, Edge, Reached, Resource, ResourceKind
 from broker.identity.clients.model import Client
 from broker.identity.tenants.doors import Doors
 from broker.identity.tenants.model import Door
@@ -96,6 +96,15 @@ class Estate:
         mine = set(tenants)
         return any(
             resource.kind is ResourceKind.VAULT and not mine.isdisjoint(self.tenants_of(resource, door))
+            for resource in self.resources.values()
+        )
+
+    def approvable(self, door: Door, tenants: Iterable[str]) -> bool:
+        """Whether there is a tool that changes something, and so may have to be approved, in one of these tenants."""
+        mine = set(tenants)
+        return any(
+            not mine.isdisjoint(self.tenants_of(resource, door))
+            and any(tool.approval is not None or tool.impact in CHANGING for tool in resource.tools)
             for resource in self.resources.values()
         )
 

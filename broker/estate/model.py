@@ -24,6 +24,9 @@ class Impact(StrEnum):
     EXTERNAL_WRITE = "external_write"
 
 
+CHANGING = (Impact.REVERSIBLE_WRITE, Impact.EXTERNAL_WRITE)
+
+
 class Stage(StrEnum):
     BASELINE = "baseline"
     READ_ONLY = "read_only"
