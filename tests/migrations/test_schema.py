@@ -1,5 +1,6 @@
 """The schema: from nothing or from the first release to this one, and what the database itself keeps anybody from."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -21,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 
 from broker import schema
 from broker.denials import store as denials
+from broker.estate import store as estate
+from broker.estate.model import ApprovalRule, Bounds, Impact, Isolation, Limits, Tool
 from broker.identity.tenants.model import Tenant
 from broker.runtime.database import Transaction, Unavailable
 from broker.runtime.engines import open_database
@@ -206,6 +209,50 @@ def test_a_database_of_the_first_release_keeps_its_data(empty: Empty) -> None:
     database = open_database(empty.application)
     assert [found.id for found in database.read(lambda tx: denials.in_force(tx, 2.0))] == ["u"]
     database.close()
+
+
+def test_what_resources_said_for_later_is_kept_in_its_types_and_left_out_where_it_does_not_fit(
+    empty: Empty,
+) -> None:
+    command.upgrade(schema._config(empty.owner), "0013")
+    details = {
+        "redact": ["$.ssn", 7],
+        "undo": "reopen",
+        "family": "payments",
+        "cost": 5,
+        "approval": {"by": ["approver"], "expires": 60, "why": "x"},
+    }
+    document = {
+        "kind": "mcp",
+        "name": "Tickets",
+        "tenants": ["acme"],
+        "tools": [
+            {"name": "pay", "scopes": [], "impact": "external_write", "details": details},
+            {"name": "see", "scopes": [], "impact": "read", "details": {}},
+        ],
+        "limits": {"per_minute": 9, "concurrent": "many", "per_user": {"per_minute": 3}, "x": 1},
+        "isolation": {"egress": ["crm.example"], "timeout": -1},
+    }
+    row = ("tickets", "https://mcp.example", json.dumps(document))
+    empty.execute(
+        empty.owner, "INSERT INTO resource (id, uri, document, deleted) VALUES (?, ?, ?, FALSE)", row
+    )
+    empty.migrate()
+    database = open_database(empty.application)
+    (found,) = database.read(estate.resources)
+    database.close()
+    pay = Tool(
+        "pay",
+        (),
+        family="payments",
+        cost=5,
+        undo="reopen",
+        approval=ApprovalRule(("approver",), 60),
+        redact=("$.ssn",),
+    )
+    assert found.tools == (pay, Tool("see", (), Impact.READ))
+    assert found.limits == Limits(per_minute=9, per_user=Bounds(per_minute=3))
+    assert found.isolation == Isolation(("crm.example",))
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(empty: Empty) -> None:
