@@ -9,6 +9,8 @@ from flask import Flask, Response, abort, request
 
 from broker import schema
 from broker.account import http as account_http
+from broker.account.approvals import http as approvals_http
+from broker.account.approvals.mine import Mine as Approved
 from broker.account.connections import http as connections_http
 from broker.account.connections.mine import Mine
 from broker.account.face import Face
@@ -173,6 +175,26 @@ def create_app(broker: Broker) -> Flask:
     )
     app.register_blueprint(
         connections_http.blueprint(connections_http.Connecting(face, mine, broker.vault, broker.world.clock))
+    )
+    approvals = Approved(
+        broker.world,
+        broker.approvals,
+        broker.clients,
+        broker.people,
+        broker.estate,
+        broker.providers.known,
+    )
+    app.register_blueprint(
+        approvals_http.blueprint(
+            approvals_http.Approving(
+                face,
+                approvals,
+                broker.approvals,
+                broker.signing_in.ways_in,
+                broker.switches,
+                broker.world.clock,
+            )
+        )
     )
     app.register_blueprint(
         methods_http.blueprint(methods_http.Methods(face, broker.signing_in, broker.federation))

@@ -111,6 +111,7 @@ class Face:
             "connections": door.url("/connections")
             if estate.connectable(door, visitor.user.tenants())
             else "",
+            "approvals": door.url("/approvals") if estate.approvable(door, visitor.user.tenants()) else "",
             "door_name": estate.doors.name(door, self._manners.server_name),
             "user_name": visitor.user.name,
             "user_id": visitor.user.id,

@@ -26,6 +26,7 @@ class Around(TypedDict):
 
     base: str
     connections: str
+    approvals: str
     door_name: str
     user_name: str
     user_id: str

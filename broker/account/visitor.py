@@ -1,10 +1,14 @@
 """OWASP ASVS V8.2: whose account it is: of the person signed in behind a cookie, at a door that may know them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.authorization.question import Questions
 from broker.denials import live
 from broker.denials.model import Kind, Target
+from broker.estate.estate import Estate
+from broker.identity.federation import rules as federation
+from broker.identity.federation.model import Provider
 from broker.identity.sessions.model import Session
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.model import Door
@@ -28,6 +32,18 @@ class Visitor:
     user: User
     session: Session
     cookie: str
+
+
+def tenants_at(
+    door: Door, visitor: Visitor, estate: Estate, providers: Mapping[str, Provider]
+) -> tuple[str, ...]:
+    """The person's tenants at this door that accept how they signed in."""
+    doors, by = estate.doors, visitor.session.provider
+    return tuple(
+        tenant
+        for tenant in visitor.user.tenants()
+        if doors.serves(door, tenant) and federation.good_for(by, tenant, providers, doors.tenants)
+    )
 
 
 class Visitors:

@@ -54,6 +54,8 @@ def prepare(data: Path | None, host: str, port: int) -> Settings:
     settings = settings_for(Place(data, None), **_here(host, port))
     if "metrics_port" not in settings.model_fields_set:
         settings = settings.model_copy(update={"metrics_port": 0})  # several of these run side by side
+    if "approval_factor" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"approval_factor": False})
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if settings.key_encryption_key is None and settings.key_encryption_key_file is None:

@@ -15,11 +15,12 @@ from broker.web.pages import DownstreamLine, ScopeLine
 class AccountPage(Page):
     """What is around every page of an account. `base`: its address. `sign_out_csrf`: of the form that signs out.
 
-    `connections`: the address of those, empty where nothing can be connected.
+    `connections`: the address of those, empty where nothing can be connected; `approvals`: where nothing is approved.
     """
 
     base: str
     connections: str
+    approvals: str = ""
     door_name: str
     user_name: str
     user_id: str

@@ -29,6 +29,8 @@ _PROBLEMS: dict[Reason, pages.Problem] = {
     Reason.RESET_UNKNOWN: "reset",
     Reason.RESET_FOREIGN: "reset_foreign",
     Reason.CONNECTION_FOREIGN: "connection_other",
+    Reason.APPROVER_NOT_ALLOWED: "approver",
+    Reason.APPROVER_NO_PERSON: "approver_program",
     Reason.CSRF: "form",
     Reason.CROSS_SITE: "form",
     Reason.PROVIDER_UNKNOWN: "not_found",

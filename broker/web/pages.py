@@ -132,9 +132,9 @@ Problem = Literal[
     "user_code", "provider_down", "provider_refused", "provider_answer", "not_linked", "linked_elsewhere",
     "reset", "reset_foreign",
     "connection_refused", "connection_down", "connection_answer", "connection_foreign", "connection_off",
-    "connection_other",
+    "connection_other", "approver", "approver_program",
 ]  # fmt: skip
-BackTo = Literal["sign_in", "connections"]
+BackTo = Literal["sign_in", "connections", "approvals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from broker.web.english import (
     account,
+    approvals,
     calls,
     connections,
     consent,
@@ -34,6 +35,7 @@ ENGLISH: Final[Mapping[str, str]] = dict(
         calls,
         device,
         account,
+        approvals,
         connections,
         methods,
         problems,

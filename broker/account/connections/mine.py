@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from broker.account.visitor import Visitor
+from broker.account.visitor import Visitor, tenants_at
 from broker.estate.estate import Estate
 from broker.estate.model import Resource
-from broker.identity.federation import rules as federation
 from broker.identity.federation.model import Provider
 from broker.identity.tenants.model import Door
 from broker.vault.connections import Connections
@@ -63,11 +62,4 @@ class Mine:
         return len(self._connections.of(visitor.user.id, self._tenants(door, visitor)))
 
     def _tenants(self, door: Door, visitor: Visitor) -> tuple[str, ...]:
-        """The person's tenants at this door that accept how they signed in."""
-        doors, by = self._estate().doors, visitor.session.provider
-        return tuple(
-            tenant
-            for tenant in visitor.user.tenants()
-            if doors.serves(door, tenant)
-            and federation.good_for(by, tenant, self._providers(), doors.tenants)
-        )
+        return tenants_at(door, visitor, self._estate(), self._providers())

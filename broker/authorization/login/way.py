@@ -15,6 +15,7 @@ PLACES: dict[str, tuple[str, str | None]] = {
     "account": ("/account", "page"),
     "device": ("/device", "user_code"),
     "connections": ("/connections", "open"),
+    "approvals": ("/approvals", "open"),
 }
 """Pages that signing in may lead to, by name: the path below the door, and the parameter that `about` becomes there."""
 

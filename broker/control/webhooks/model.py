@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 ALERTS = "alerts"
+APPROVALS = "approvals"
 
 
 @dataclass(frozen=True, slots=True)

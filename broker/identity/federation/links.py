@@ -33,6 +33,11 @@ class Links:
         """The links of an account, the oldest first."""
         return self._world.database.read(lambda tx: store.of(tx, user_id))
 
+    def same(self, tx: Transaction, user_id: str) -> frozenset[str]:
+        """The accounts whose person is this one too, as far as `tx` sees: linked to the same somebody elsewhere."""
+        mine = store.of(tx, user_id)
+        return frozenset(who for link in mine for who in store.beside(tx, link.issuer, link.subject))
+
     def at(self, door: Door, user_id: str) -> list[Link]:
         """Those that count at this door: at a tenant's, of its own providers and of the server's."""
         return [

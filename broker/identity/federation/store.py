@@ -113,6 +113,11 @@ _OF = (
     .where(wall(link_table, server_rows=True), link_table.c.user_id == bindparam("whose"))
     .order_by(link_table.c.linked_at, link_table.c.id)
 )
+_BESIDE = select(link_table.c.user_id).where(
+    wall(link_table, server_rows=True),
+    link_table.c.issuer == bindparam("at"),
+    link_table.c.subject == bindparam("named"),
+)
 
 
 def every(tx: Transaction) -> list[Provider]:
@@ -217,6 +222,11 @@ def unlink(tx: Transaction, link_id: str, user_id: str) -> bool:
 
 def of(tx: Transaction, user_id: str) -> list[Link]:
     return [_link(row) for row in tx.execute(_OF, wall=tx.tenant, whose=user_id)]
+
+
+def beside(tx: Transaction, issuer: str, subject: str) -> list[str]:
+    """The accounts that one person there is linked to: there may be one behind each wall."""
+    return [row.user_id for row in tx.execute(_BESIDE, wall=tx.tenant, at=issuer, named=subject)]
 
 
 def _link(row: Row[Any]) -> Link:

@@ -36,6 +36,10 @@ class People:
         found = [store.get(tx, user_id) for user_id in store.with_email(tx, email)]
         return [user for user in found if user is not None]
 
+    def holding(self, tx: Transaction, tenant: str, role: str, most: int) -> list[str]:
+        """The ids of those who have this role in a tenant, as far as `most` goes."""
+        return store.holding(tx, tenant, role, most)
+
     def place(self, tx: Transaction, user_id: str, membership: Membership) -> bool:
         """Give a member other roles and attributes; whether there is such a member."""
         return store.place(tx, user_id, membership)

@@ -2,7 +2,20 @@
 
 import json
 
-from sqlalchemy import Boolean, Column, String, Table, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Integer,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction, metadata, wall
@@ -34,6 +47,16 @@ _MAIL = (
     select(user_table.c.id)
     .where(func.lower(user_table.c.email) == func.lower(bindparam("mail")), _ALIVE)
     .order_by(user_table.c.id)
+)
+_HOLDING = (
+    select(membership_table.c.user_id)
+    .where(
+        wall(membership_table),
+        membership_table.c.tenant == bindparam("where"),
+        membership_table.c.roles.like(bindparam("said"), escape="~"),
+    )
+    .order_by(membership_table.c.user_id)
+    .limit(bindparam("most", type_=Integer))
 )
 _EVER = select(user_table.c.id).where(user_table.c.id == bindparam("which"))
 _EVERY = select(user_table).where(_ALIVE).order_by(user_table.c.id)
@@ -88,6 +111,15 @@ def alone(tx: Transaction, user_id: str) -> None:
 def with_email(tx: Transaction, email: str) -> list[str]:
     """The ids of those who have this e-mail address, whatever its case."""
     return [row.id for row in tx.execute(_MAIL, mail=email)]
+
+
+def holding(tx: Transaction, tenant: str, role: str, most: int) -> list[str]:
+    """The ids of those who have this role in a tenant."""
+    said = json.dumps(role)
+    for sign in "~%_":
+        said = said.replace(sign, f"~{sign}")
+    found = tx.execute(_HOLDING, wall=tx.tenant, where=tenant, said=f"%{said}%", most=most)
+    return [row.user_id for row in found]
 
 
 def place(tx: Transaction, user_id: str, membership: Membership) -> bool:

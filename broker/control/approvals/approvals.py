@@ -1,0 +1,119 @@
+"""AuthZEN Access Request profile, OWASP AISVS 10.2.7: an act is offered for approval, an approval used up."""
+
+from dataclasses import replace
+
+from broker.audit.record import Recorder
+from broker.control.approvals import store
+from broker.control.approvals.binding import Bindings
+from broker.control.approvals.eligible import Eligible
+from broker.control.approvals.evidence import fact
+from broker.control.approvals.model import Approval, Limits, Offer, Question, State
+from broker.control.model import Act, Demand, Refused, Why
+from broker.protocol.origin import Origin
+from broker.runtime.database import Transaction
+from broker.runtime.world import World
+
+LONGEST_INTENT = 500
+_MINUTE = 60.0
+
+
+class Approvals:
+    """What decisions ask, within their own transaction."""
+
+    def __init__(
+        self, world: World, recorder: Recorder, eligible: Eligible, bindings: Bindings, limits: Limits
+    ) -> None:
+        self._world, self._recorder, self._eligible = world, recorder, eligible
+        self._bindings, self._limits = bindings, limits
+
+    def spend(
+        self,
+        tx: Transaction,
+        act: Act,
+        demand: Demand,
+        now: float,
+        origin: Origin | None = None,
+        decision_id: str | None = None,
+    ) -> Approval | None:
+        """Use up an approval of exactly this act; None when there is none, or the wish of policy now is for more.
+
+        The people who gave it have to be such as may give it now.
+        """
+        for found in store.good(tx, act.digest, now):
+            voted = [vote.user_id for vote in store.votes(tx, found.id)]
+            if len(self._eligible.among(tx, found, demand.rule, voted, now)) < demand.rule.quorum:
+                continue
+            spent = store.spend(tx, found.id, decision_id, now)
+            if spent is not None:
+                told = fact("approval.spent", spent, approver=spent.answered_by)
+                self._recorder.record(tx, replace(told, decision=decision_id), origin)
+                return spent
+        return None
+
+    def offer(
+        self, tx: Transaction, act: Act, demand: Demand, now: float, origin: Origin | None = None
+    ) -> Offer:
+        """The question that waits for this act, made where none does; Refused when its client asks too much."""
+        return self._bindings.offer(tx, self._waiting(tx, act, demand, now), now)
+
+    def _waiting(self, tx: Transaction, act: Act, demand: Demand, now: float) -> Approval:
+        found = store.waiting(tx, act.digest, now)
+        if found is not None:
+            return found
+        self._lapsed(tx, act.digest, now)
+        self._not_too_many(tx, act, now)
+        asked = _asked(act, demand, self._world.entropy.identifier("apr", now), now)
+        if store.add(tx, asked):
+            return asked
+        found = store.waiting(tx, act.digest, now)
+        if found is None:  # made and answered meanwhile
+            raise Refused(Why.RATE_LIMITED, "the act was just asked about", retry_after=1)
+        return found
+
+    def _lapsed(self, tx: Transaction, digest: str, now: float) -> None:
+        for lapsed in store.lapse(tx, now, digest):
+            if lapsed.requested_at is not None:
+                self._recorder.record(tx, fact("approval.expired", lapsed))
+
+    def _not_too_many(self, tx: Transaction, act: Act, now: float) -> None:
+        many, first = store.recent(tx, act.client_id, now - _MINUTE)
+        if many >= self._limits.per_minute:
+            raise _too_many("asks in a minute", (first or now) + _MINUTE - now)
+        many, first = store.pending(tx, act.client_id, act.subject.id, now)
+        if many >= self._limits.waiting:
+            raise _too_many("questions that wait", (first or now) - now)
+
+
+def _too_many(what: str, seconds: float) -> Refused:
+    return Refused(Why.RATE_LIMITED, f"too many {what} for approval", retry_after=int(seconds) + 1)
+
+
+def _asked(act: Act, demand: Demand, identifier: str, now: float) -> Approval:
+    question = Question(
+        tool=act.tool.name,
+        impact=act.tool.impact,
+        resource_id=act.resource.id,
+        resource=act.resource.uri,
+        arguments=dict(act.arguments),
+        actors=act.actors,
+        tool_says=act.tool.description,
+        schema_digest=act.schema_digest,
+        because=demand.because,
+        intent=act.intent[:LONGEST_INTENT] if act.intent else None,
+    )
+    return Approval(
+        id=identifier,
+        tenant=act.tenant,
+        door=act.issuer,
+        digest=act.digest,
+        subject=act.subject.id,
+        user=act.subject.user,
+        client_id=act.client_id,
+        grant_id=act.grant_id,
+        txn=act.txn,
+        question=question,
+        rule=demand.rule,
+        state=State.OFFERED,
+        created_at=now,
+        expires_at=now + demand.rule.expires,
+    )
