@@ -9,6 +9,7 @@ from broker.admin import plan as planning
 from broker.admin.model import Change, EstateProblems, Holdings, Key, Problem, Wanted
 from broker.admin.rooms import Rooms
 from broker.audit.model import Fact
+from broker.control.policy.model import SERVER, PolicyText
 from broker.estate.claims.model import Claim
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import SECRET_METHODS, Client
@@ -112,6 +113,7 @@ class Apply:
             rooms.clients.every(tx),
             rooms.changes.resources(tx),
             rooms.changes.edges(tx),
+            rooms.policies.texts(tx),
         )
 
     def _ready(self, wanted: Wanted) -> _Ready:
@@ -215,6 +217,9 @@ class Apply:
             case Edge():
                 rooms.changes.put_edge(tx, held, by)
                 return None
+            case PolicyText():
+                rooms.policies.put(tx, held)
+                return None if held.tenant == SERVER else held.tenant
             case _:
                 assert_never(held)
 
@@ -242,6 +247,9 @@ class Apply:
                 rooms.vault.connections.end_all(tx, "the resource was removed", resource_id=change.id)
                 rooms.vault.credentials.set(tx, change.id, None)
                 rooms.changes.remove_resource(tx, change.id)
+            case "policy":
+                rooms.policies.remove(tx, change.id)
+                return None if change.id == SERVER else change.id
             case _:
                 source, _, target = change.id.partition("->")
                 rooms.changes.remove_edge(tx, source, target)

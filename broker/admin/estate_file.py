@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
-from broker.admin import moments
+from broker.admin import moments, policy_entry
 from broker.admin.model import EstateProblems, Problem
+from broker.admin.policy_entry import PolicyEntry
 from broker.admin.provider_entry import ProviderEntry
 from broker.admin.tool_entry import IsolationEntry, LimitsEntry, ToolEntry
 from broker.admin.trusted_entry import IssuerEntry, RecipientEntry, WorkloadEntry
 from broker.admin.vault_entry import VaultEntry
 
-_LATER = "this release does not have it: leave it out"
 _TEXTS = {
     "extra_forbidden": "the estate file has no such member",
     "missing": "is missing",
@@ -27,17 +27,8 @@ _TEXTS = {
 }
 
 
-def _later(value: object) -> object:
-    if value is not None:
-        raise PydanticCustomError("later", _LATER)
-    return value
-
-
 def _tenants(value: object) -> object:
     return ["*"] if value == "*" else value
-
-
-Later = Annotated[object, BeforeValidator(_later)]
 
 
 class Entry(BaseModel):
@@ -167,7 +158,7 @@ class EstateFile(Entry):
     resources: list[ResourceEntry] = []
     edges: list[EdgeEntry] = []
     assertion_recipients: list[RecipientEntry] = []
-    policies: Later = None
+    policies: Annotated[list[PolicyEntry], BeforeValidator(policy_entry.listed)] = []
 
 
 SECTIONS = {
@@ -180,6 +171,7 @@ SECTIONS = {
     "resource": "resources",
     "edge": "edges",
     "recipient": "assertion_recipients",
+    "policy": "policies",
 }
 
 

@@ -48,10 +48,16 @@ def _yaml(value: object) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors: an object that stands twice is written twice."""
+    """Without anchors: an object that stands twice is written twice. Text of several lines stays readable."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _own(held: Held) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from broker.admin import rules
+from broker.admin import policy_entry, rules
 from broker.admin.estate_file import Credentials, EstateFile, parse, read_yaml
 from broker.admin.model import EstateProblems, Problem, Wanted
 from broker.admin.provider_entry import ProviderEntry
@@ -23,8 +23,10 @@ def load(path: Path) -> Wanted:
 
 
 def judged(file: EstateFile, folder: Path) -> Wanted:
-    """What `file` asks for, its secret files relative to `folder`, with what is wrong in it."""
+    """What `file` asks for, its secret and policy files relative to `folder`, with what is wrong in it."""
     problems = rules.check(file)
+    texts = policy_entry.with_texts(file.policies, folder, problems)
+    file = file.model_copy(update={"policies": texts})
     found = wanted(file, lambda entry: _secret(entry, folder, problems))
     problems += [
         Problem(

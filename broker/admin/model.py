@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.control.policy.model import PolicyText
 from broker.denials.model import edge_id
 from broker.estate.model import Edge, Resource
 from broker.identity.clients.model import Client
@@ -11,10 +12,10 @@ from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, W
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import User
 
-NOUNS = ("tenant", "idp", "issuer", "user", "client", "workload", "resource", "edge", "recipient")
-Held = Tenant | Provider | TrustedIssuer | User | Client | Workload | Resource | Edge | Recipient
+NOUNS = ("tenant", "idp", "issuer", "user", "client", "workload", "resource", "edge", "recipient", "policy")
+Held = Tenant | Provider | TrustedIssuer | User | Client | Workload | Resource | Edge | Recipient | PolicyText
 Key = tuple[str, str]
-"""Noun and id; an edge's id is `from->to`."""
+"""Noun and id; an edge's id is `from->to`, that of policies their tenant's, or `*`."""
 
 
 def key_of(held: Held) -> Key:
@@ -37,6 +38,8 @@ def key_of(held: Held) -> Key:
             return "resource", held.id
         case Edge():
             return "edge", edge_id(held.source, held.target)
+        case PolicyText():
+            return "policy", held.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,10 @@ class Holdings:
     @property
     def edges(self) -> dict[str, Edge]:
         return {key[1]: held for key, held in self.held.items() if isinstance(held, Edge)}
+
+    @property
+    def policies(self) -> dict[str, PolicyText]:
+        return {held.tenant: held for held in self.held.values() if isinstance(held, PolicyText)}
 
 
 @dataclass(frozen=True, slots=True)

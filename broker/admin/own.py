@@ -1,4 +1,4 @@
-"""What a tenant's own admins may change of the estate: the resources at addresses that their tenant proved; pure."""
+"""What a tenant's own admins may change of the estate: resources at addresses that it proved, and policies; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -41,7 +41,7 @@ def check(
             wrong = rules.unfit(tenant, coming, known, claims.get(coming.uri), now, alone=alone)
             if wrong is not None:
                 yield Problem(path, wrong)
-        else:
+        elif change.key != ("policy", tenant):  # it can only forbid, and only within the tenant
             yield Problem(path, f"only an administrator of the server changes a {change.noun}")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from broker.admin import provider_rules, trusted_references, vault_rules
+from broker.admin import policy_entry, provider_rules, trusted_references, vault_rules
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.estate.model import ANY_TENANT, Edge, Resource
 from broker.identity.clients.model import Client, Registered
@@ -56,6 +56,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
     yield from _defaults(resources.values(), wanted)
     for name, edge in after.edges.items():
         yield from _edge(wanted.path(("edge", name)), edge, resources)
+    yield from policy_entry.check(after, wanted)
 
 
 def _same_file(wanted: Wanted, one: str, other: str) -> bool:

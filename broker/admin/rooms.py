@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from broker.audit.record import Recorder
 from broker.authorization.grants import Grants
+from broker.control.policy.policies import Policies
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
 from broker.identity.clients.clients import Clients
@@ -36,6 +37,7 @@ class Rooms:
     providers: Providers
     vault: Vault
     issuers: Issuers
+    policies: Policies
     prepare_keys: Callable[[Transaction], None]
     judge: Callable[[str, User], None]
 

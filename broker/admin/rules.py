@@ -89,6 +89,7 @@ def _check(file: EstateFile) -> Iterator[Problem]:
         for i, resource in enumerate(file.resources)
     )
     yield from _unique((f"edges[{i}]", f"{edge.source}->{edge.target}") for i, edge in enumerate(file.edges))
+    yield from _unique((f"policies[{i}].tenant", policy.tenant) for i, policy in enumerate(file.policies))
 
 
 def _principals(file: EstateFile) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import moments, provider_entry, tool_entry, trusted_entry, vault_entry
+from broker.admin import moments, policy_entry, provider_entry, tool_entry, trusted_entry, vault_entry
 from broker.admin.model import Held, key_of
+from broker.control.policy.model import PolicyText
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.model import Provider
@@ -39,6 +40,7 @@ _SAID: Mapping[str, tuple[str, ...]] = {
     "client": ("scopes", "resources", "grant_types"),
     "resource": ("tenants",),
     "edge": ("scopes",),
+    "policy": ("text",),
 }
 
 
@@ -71,6 +73,8 @@ def full(held: Held) -> Shape:
             return _resource(held)
         case Edge():
             return _edge(held)
+        case PolicyText():
+            return policy_entry.full(held)
 
 
 def brief(held: Held, own_client: Client | None = None) -> Shape:

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import provider_entry, tool_entry, trusted_entry, vault_entry
+from broker.admin import policy_entry, provider_entry, tool_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -81,6 +81,8 @@ def wanted(
             vault_secrets[resource.id] = secret
     for i, edge in enumerate(file.edges):
         keep(_edge(edge), f"edges[{i}]")
+    for i, policy in enumerate(file.policies):
+        keep(policy_entry.noun(policy), f"policies[{i}]")
     return Wanted(Holdings(held), secrets, passwords, provider_secrets, vault_secrets, paths)
 
 

@@ -147,6 +147,7 @@ def rooms_of(broker: app.Broker) -> Rooms:
         providers=broker.providers,
         vault=broker.vault,
         issuers=broker.federation.trusted.issuers,
+        policies=broker.policies,
         prepare_keys=broker.prepare_keys,
         judge=_any if broker.settings.development else broker.signing_in.new_passwords.judge,
     )

@@ -21,6 +21,7 @@ from broker.cli.migrate import migrate
 from broker.cli.nouns import noun_group
 from broker.cli.output import done, output
 from broker.cli.perform import perform
+from broker.cli.policy import check, explain, schema_command, test
 from broker.cli.run import run
 from broker.cli.serve import serve_command
 from broker.cli.session import session
@@ -57,6 +58,8 @@ for _more in (suspend, resume):
 for _more in (claim, claims, prove, vouch, withdraw):
     _NOUNS["resource"].add_command(_more)
 _NOUNS["client"].add_command(rotate_secret)
+for _more in (check, test, explain, schema_command):
+    _NOUNS["policy"].add_command(_more)
 _NOUNS["idp"].add_command(test_claims)
 for _command in (
     dev,

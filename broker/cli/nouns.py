@@ -9,11 +9,13 @@ from broker.admin.estate_file import SECTIONS, EstateFile, parse_one, read_yaml
 from broker.admin.export import entry
 from broker.admin.load import judged
 from broker.admin.model import Holdings, Key, Wanted
+from broker.admin.policy_entry import names
 from broker.admin.shape import full
 from broker.app import Broker
 from broker.cli.estate import show
 from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened, origin_of, reported
 from broker.cli.output import moment, one, output, rows
+from broker.control.policy.model import PolicyText
 from broker.estate.model import Edge
 
 _COLUMNS = {
@@ -25,6 +27,7 @@ _COLUMNS = {
     "workload": ("id", "issuer", "client_id", "claims"),
     "resource": ("id", "kind", "uri", "tenants", "stage"),
     "recipient": ("id", "issuer", "tenants", "clients"),
+    "policy": ("tenant", "version", "changed", "policies"),
     "edge": ("from", "to", "scopes", "consent", "purpose", "expires", "created", "created_by"),
 }
 
@@ -39,8 +42,8 @@ def noun_group(noun: str) -> click.Group:
         "--tenant",
         "within",
         metavar="TENANT",
-        hidden=noun != "resource",
-        help="With the authority of this tenant's admins: only at an address that it proved.",
+        hidden=noun not in ("resource", "policy"),
+        help="With the authority of this tenant's admins: what is its own to change.",
     )
 
     @click.group(noun, help=f"The {SECTIONS[noun].replace('_', ' ')} of the estate.")
@@ -130,6 +133,9 @@ def _row(key: Key, holdings: Holdings) -> dict[str, object]:
     found = {"registered": "admin", **full(held)} if key[0] == "client" else full(held)
     if isinstance(held, Edge):
         found |= {"created": moment(held.created_at), "created_by": held.created_by}
+    if isinstance(held, PolicyText):
+        found |= {"tenant": held.tenant, "version": held.version, "changed": moment(held.changed_at)}
+        found["policies"] = names(held)
     if key[0] == "user":
         memberships = found["tenants"]
         found["tenants"] = [item["id"] for item in memberships] if isinstance(memberships, list) else []

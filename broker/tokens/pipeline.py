@@ -26,6 +26,7 @@ from broker.runtime.log import note
 from broker.runtime.once import spend
 from broker.runtime.world import World
 from broker.tokens import issued, live, step_up, strangers
+from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.issued import Issued
 from broker.tokens.mint import access, id_jag, identity, release
@@ -48,12 +49,13 @@ class Pipeline:
         keys: DoorKeys,
         possession: Possession,
         vault: Vault,
+        ceiling: Ceiling,
         grant_types: Iterable[GrantType],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._estate, self._authenticator, self._clients = estate, authenticator, clients
         self._grants, self._families, self._keys = grants, families, keys
-        self._possession, self._vault = possession, vault
+        self._possession, self._vault, self._ceiling = possession, vault, ceiling
         self.grant_types = {grant.name: grant for grant in grant_types}
 
     def issue(self, door: Door, attempt: Attempt, origin: Origin) -> Issued:
@@ -138,6 +140,7 @@ class Pipeline:
         inside = tx.inside(authority.tenant)
         with concerning(issued.about(authority)):
             live.require(inside, live.of_authority(authority), request.now)
+            authority = self._ceiling.lowered(inside, authority, request.now)
         failpoint("token.after_live")
         minted = self._minted(inside, authority, request.now, patient=patient)
         failpoint("token.after_sign")

@@ -1,4 +1,4 @@
-"""The verbs of the room: a verdict on an act, a ceiling for a mint, an explanation; and the texts that are kept."""
+"""The verbs of the room: a verdict on an act, a ceiling for a mint, the reasons of both; and the texts kept."""
 
 from dataclasses import dataclass
 
@@ -35,18 +35,16 @@ class Policies:
 
     def judge(self, act: Act, now: float, action: str = CALL) -> Verdict:
         """What policy says of `act`, asked by the method `action`; what it asks for is not looked for here."""
-        return _verdict(act, self._weighed(act, now, action))
+        return verdict(act, weighed(self.rules(act.tenant), act, now, action))
 
-    def explain(self, act: Act, now: float, action: str = CALL) -> Explained:
-        """The same, with the policies that said so."""
-        weighed = self._weighed(act, now, action)
-        named = (*weighed.permits, *weighed.forbids, *weighed.asks, *weighed.relaxed)
-        known = self._rules(act.tenant).policies
-        return Explained(_verdict(act, weighed), weighed, tuple(known[name] for name in dict.fromkeys(named)))
+    def rules(self, tenant: str) -> Rules:
+        """What acts within this tenant are judged by."""
+        loaded = self._by_tenant.get()
+        return loaded.get(tenant) or loaded[SERVER]
 
     def on_mint(self, tenant: str) -> bool:
         """Whether any policy is about mints: where none is, nobody need ask for the ceiling."""
-        return self._rules(tenant).on_mint
+        return self.rules(tenant).on_mint
 
     def ceiling(
         self,
@@ -62,7 +60,7 @@ class Policies:
         auth_time: float | None = None,
     ) -> tuple[str, ...]:
         """Those of `scopes`, and of what they imply, that a token may carry: `scopes` itself where all of them are."""
-        rules = self._rules(tenant)
+        rules = self.rules(tenant)
         asker = Asker(subject, client_id, tenant, resource, actor, acr, auth_time)
         wanted = tuple(dict.fromkeys((*scopes, *estate_rules.expanded(resource, scopes))))
         good = {scope for scope in wanted if _obtains(rules, asker, scope, now)}
@@ -88,13 +86,6 @@ class Policies:
         bump(tx, STAMP)
         return removed
 
-    def _rules(self, tenant: str) -> Rules:
-        loaded = self._by_tenant.get()
-        return loaded.get(tenant) or loaded[SERVER]
-
-    def _weighed(self, act: Act, now: float, action: str) -> Weighed:
-        return weighed(self._rules(act.tenant), act, now, action)
-
 
 def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
     """What these rules say of an act."""
@@ -105,6 +96,24 @@ def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
         return Weighed(error=str(error))
     except ValueError:
         return Weighed(error="the question cannot be asked")
+
+
+def verdict(act: Act, weighed: Weighed) -> Verdict:
+    """What comes of that: no, yes, or yes once somebody allowed it."""
+    if not weighed.permitted:
+        return Verdict(False, weighed.forbids, error=weighed.error)
+    because = (*weighed.permits, *weighed.relaxed)
+    if not weighed.asks:
+        return Verdict(True, because)
+    rule = classes.rule(act.tool, user=act.subject.user) or _ANYBODY
+    return Verdict(True, because, Demand(rule, weighed.asks))
+
+
+def explained(rules: Rules, act: Act, now: float, action: str = CALL) -> Explained:
+    """The verdict, with the policies that said so."""
+    found = weighed(rules, act, now, action)
+    named = (*found.permits, *found.forbids, *found.asks, *found.relaxed)
+    return Explained(verdict(act, found), found, tuple(rules.policies[name] for name in dict.fromkeys(named)))
 
 
 def combined(texts: list[PolicyText]) -> dict[str, Rules]:
@@ -130,16 +139,6 @@ def _read(texts: list[PolicyText], tenant: str) -> tuple[Policy, ...] | None:
 def _of(*parts: tuple[Policy, ...] | None) -> Rules:
     known = [policy for part in parts if part is not None for policy in part]
     return Rules([*reading.built_in(), *known], "the policies cannot be read" if None in parts else None)
-
-
-def _verdict(act: Act, weighed: Weighed) -> Verdict:
-    if not weighed.permitted:
-        return Verdict(False, weighed.forbids, error=weighed.error)
-    because = (*weighed.permits, *weighed.relaxed)
-    if not weighed.asks:
-        return Verdict(True, because)
-    rule = classes.rule(act.tool, user=act.subject.user) or _ANYBODY
-    return Verdict(True, because, Demand(rule, weighed.asks))
 
 
 def _obtains(rules: Rules, asker: Asker, scope: str, now: float) -> bool:
