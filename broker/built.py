@@ -26,6 +26,7 @@ from broker.control.webhooks.webhooks import Webhooks
 from broker.decisions.room import Room as DecisionsRoom
 from broker.denials import live
 from broker.denials.switch import Switches
+from broker.estate.catalogue.catalogue import Catalogue
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
 from broker.estate.estate import Estate
@@ -73,6 +74,7 @@ class Broker:
     tenants: Tenants
     changes: Changes
     claims: Claims
+    catalogue: Catalogue
     clients: Clients
     people: People
     sessions: Sessions

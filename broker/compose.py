@@ -13,6 +13,7 @@ from broker.control.policy.policies import Policies
 from broker.control.webhooks import room as webhooks_room
 from broker.decisions import room as decisions_room
 from broker.denials.switch import Switches
+from broker.estate.catalogue.catalogue import Catalogue
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
 from broker.estate.estate import STAMP
@@ -253,6 +254,7 @@ def compose(
         tenants=tenants,
         changes=changes,
         claims=Claims(world, recorder, egress, lambda: estate().doors),
+        catalogue=Catalogue(world, recorder, STAMP),
         clients=by.clients,
         people=people,
         sessions=sessions,

@@ -20,6 +20,8 @@ from pydantic_settings import (
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")]
 
+Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
+
 
 class Settings(BaseSettings):
     """Read once at start; `model_fields` is the documentation."""
@@ -107,6 +109,11 @@ class Settings(BaseSettings):
     egress_authorities: Path | None = Field(
         None,
         description="A PEM file of certificate authorities that are trusted, beside the system's, when fetching.",
+    )
+    catalogue_origins: tuple[Origin, ...] = Field(
+        (),
+        description="Where MCP servers may be asked for their tools although they are not on the public internet, as"
+        " `http://mcp.internal.example:8080`.",
     )
     log_level: str = Field(
         "info", description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$"
@@ -226,7 +233,9 @@ class Settings(BaseSettings):
         120, description="Authorization requests that one source may push in a minute.", ge=1
     )
     repeats_per_txn: int = Field(
-        5, description="How often one exact call may happen under one `txn` before it is taken for a loop.", ge=1
+        5,
+        description="How often one exact call may happen under one `txn` before it is taken for a loop.",
+        ge=1,
     )
     exchanges_per_txn: int = Field(
         100, description="Exchanges that may be made under one `txn`, of whatever servers, in its life.", ge=1
@@ -254,7 +263,8 @@ class Settings(BaseSettings):
         " it.",
     )
     approval_webhook_url: str | None = Field(
-        None, description="Where it is told that a call waits for an approval (https, on the public internet)."
+        None,
+        description="Where it is told that a call waits for an approval (https, on the public internet).",
     )
     approval_webhook_secret_file: Path | None = Field(
         None,

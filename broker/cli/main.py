@@ -27,6 +27,7 @@ from broker.cli.serve import serve_command
 from broker.cli.session import session
 from broker.cli.switch import switch
 from broker.cli.tenant import resume, suspend
+from broker.cli.tools import tools
 from broker.cli.vault import vault
 from broker.cli.worker import worker
 
@@ -55,7 +56,7 @@ for _more in (set_password, factors, remove_factors, reset):
     _NOUNS["user"].add_command(_more)
 for _more in (suspend, resume):
     _NOUNS["tenant"].add_command(_more)
-for _more in (claim, claims, prove, vouch, withdraw):
+for _more in (claim, claims, prove, vouch, withdraw, tools):
     _NOUNS["resource"].add_command(_more)
 _NOUNS["client"].add_command(rotate_secret)
 for _more in (check, test, explain, schema_command):

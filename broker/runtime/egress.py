@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +70,8 @@ class Egress:
     """`allow_loopback`: this machine may be reached too, also by plain http (development, `broker perform`).
 
     `authorities`: a PEM file of certificates that are trusted beside the system's. `everywhere`: for a command that
-    talks to the server which its user named, private networks too.
+    talks to the server which its user named, private networks too. `origins`: those (scheme, host, port) that may be
+    reached wherever they are, because the operator named them.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Egress:
         resolver: Resolver = resolve,
         authorities: Path | None = None,
         everywhere: bool = False,
+        origins: Iterable[str] = (),
     ) -> None:
         self._everywhere = everywhere
+        self._origins = frozenset(_origin(httpx2.URL(origin)) for origin in origins)
         self._allow_loopback, self._clock, self._resolver = allow_loopback, clock, resolver
         # Connections are not kept: one made for a name must not serve another name at the same address.
         alone = httpx2.Limits(max_keepalive_connections=0)
@@ -166,11 +169,13 @@ class Egress:
 
     def _checked(self, target: httpx2.URL, seconds: float) -> list[Address]:
         """The addresses of the URL's host, all of them allowed."""
-        port = target.port or (443 if target.scheme == "https" else 80)
+        port = _origin(target)[2]
         try:
             addresses = [ipaddress.ip_address(text) for text in self._found(_host(target), port, seconds)]
         except (OSError, UnicodeError, ValueError):  # a TimeoutError is an OSError
             raise EgressFailed(f"{_host(target)} cannot be resolved") from None
+        if _origin(target) in self._origins:
+            return addresses
         at_home = self._allow_loopback and all(address.is_loopback for address in addresses)
         if target.scheme == "http" and not at_home:
             raise EgressRefused("only https")
@@ -245,6 +250,10 @@ class Egress:
 def _host(target: httpx2.URL) -> str:
     """As it stands on the wire: a name that is decoded and encoded again may be another one (IDNA 2003, 2008)."""
     return target.raw_host.decode("ascii")
+
+
+def _origin(target: httpx2.URL) -> tuple[str, str, int]:
+    return target.scheme, _host(target), target.port or (443 if target.scheme == "https" else 80)
 
 
 class _Limit:

@@ -1,17 +1,16 @@
-"""Look at a live server, keep what it says of its tools, take it as looked at, and join the estate's tools with it."""
+"""Keep what servers say of their tools, take it as looked at, and join the estate's tools with it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from broker.audit.model import Fact
 from broker.audit.record import Recorder
-from broker.estate.catalogue import listing, rules, schemas, store
+from broker.estate.catalogue import rules, schemas, store
 from broker.estate.catalogue.model import Kept, Listed
 from broker.estate.catalogue.rules import Compared
 from broker.estate.model import Resource
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction, bump
-from broker.runtime.egress import Egress
 from broker.runtime.world import World
 
 
@@ -33,10 +32,6 @@ class Catalogue:
 
     def __init__(self, world: World, recorder: Recorder, stamp: str) -> None:
         self._world, self._recorder, self._stamp = world, recorder, stamp
-
-    def look(self, egress: Egress, url: str, token: str | None) -> list[Listed]:
-        """Every tool that the server lists to whoever shows `token`; NotListed. Nothing is kept."""
-        return listing.look(egress, url, token)
 
     def keep(
         self, resource: Resource, listed: Sequence[Listed], origin: Origin, *, accept: bool = False

@@ -59,6 +59,20 @@ def reviewed(tool: Tool | None, kept: Kept | None) -> Definition | None:
     return kept.reviewed if kept else None
 
 
+def standing(tool: Tool | None, kept: Kept | None) -> str:
+    """In a word, how what the server says of a tool stands to what somebody looked at."""
+    looked = reviewed(tool, kept)
+    if tool is None:
+        return "not in the estate"
+    if kept is None:
+        return "in the estate file" if looked else "never seen"
+    if kept.seen is None:
+        return "gone"
+    if looked is None:
+        return "nobody looked"
+    return "as looked at" if looked.digest == kept.seen.digest else "changed"
+
+
 def joined(resource: Resource, kept: Mapping[str, Kept]) -> Resource:
     """The resource with what is known of its tools' definitions; `kept` by name of the tool."""
     tools = tuple(_joined(tool, kept.get(tool.name)) for tool in resource.tools)
