@@ -5,6 +5,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, request
 
 from wellknown.document import Document, Source
+from wellknown.paths import AUTHZEN
 
 __all__ = ["Document", "Source", "blueprint"]
 
@@ -38,6 +39,8 @@ def blueprint(source: Source) -> Blueprint:
         serve(f"/.well-known/{name}", find)
         serve(f"/.well-known/{name}/t/<name>", find, "/t/")
         serve(f"/t/<name>/.well-known/{name}", find, "/t/")
+    serve(f"/.well-known/{AUTHZEN}", source.authzen)
+    serve(f"/.well-known/{AUTHZEN}/t/<name>", source.authzen, "/t/")
     serve("/.well-known/oauth-protected-resource/r/<name>", source.protected_resource)
     serve("/jwks", source.jwks)
     serve("/t/<name>/jwks", source.jwks, "/t/")

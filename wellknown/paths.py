@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 AUTHORIZATION_SERVER = "oauth-authorization-server"
 OPENID = "openid-configuration"
+AUTHZEN = "authzen-configuration"
 PROTECTED_RESOURCE = "oauth-protected-resource"
 
 

@@ -83,7 +83,7 @@ FACTS = {
     "approval.spent": "What was allowed was used up by a decision.",
     "approval.refused": "A request to allow a call, or an answer to one, was refused.",
     "approval.notified": "Somebody was told that a call waits for them, or could not be told.",
-    "switch.thrown": "A tenant, user, client, grant, resource, edge, issuer or everything was switched off.",
+    "switch.thrown": "A tenant, user, client, grant, resource, tool, family, edge or issuer, or all, was switched off.",
     "switch.lifted": "A switch was lifted.",
     "resource.claimed": "A tenant claimed an address, to register it as a resource.",
     "resource.proved": "An address said that a tenant speaks for it.",

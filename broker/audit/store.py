@@ -89,6 +89,8 @@ _CHAIN = _JOINED.where(
     )
 ).order_by(audit_record.c.time, audit_record.c.id)
 
+_WITH_TOKENS = _JOINED.where(audit_record.c.jti_hash.in_(bindparam("hashes", expanding=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -172,4 +174,10 @@ def chain(
     rows = tx.execute(
         _CHAIN, wall=tx.tenant, ids=list(ids), txns=list(txns), grants=list(grants), requests=list(requests)
     )
+    return [Stored(row.seq, row.body, row.personal) for row in rows]
+
+
+def with_tokens(tx: Transaction, hashes: Sequence[str]) -> list[Stored]:
+    """Every record about a token whose `jti` has one of these hashes; at most 1,000 of them."""
+    rows = tx.execute(_WITH_TOKENS, wall=tx.tenant, hashes=list(hashes))
     return [Stored(row.seq, row.body, row.personal) for row in rows]

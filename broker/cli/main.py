@@ -8,6 +8,7 @@ from broker.admin.model import NOUNS
 from broker.cli.audit import audit
 from broker.cli.claim import claim, claims, prove, vouch, withdraw
 from broker.cli.credentials import rotate_secret, set_password
+from broker.cli.decision import decision
 from broker.cli.dev import dev
 from broker.cli.doctor import doctor
 from broker.cli.estate import apply_command, export_command
@@ -76,6 +77,7 @@ for _command in (
     key,
     invariants,
     session,
+    decision,
     vault,
     grant,
     audit,

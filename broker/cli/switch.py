@@ -1,5 +1,6 @@
 """`broker switch`: off at once, and on again."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from broker.app import Broker
 from broker.cli.local import Failed, NotFound, Place, local, opened, origin_of
 from broker.cli.nouns import require
 from broker.cli.output import done, moment, output, rows
-from broker.denials.model import EVERYTHING_ID, Kind, Target
+from broker.denials.model import EVERYTHING_ID, Kind, Target, tool_id
 from broker.identity.federation.trusted.rules import SEPARATOR
 
 KIND = click.Choice([kind.value for kind in Kind])
@@ -17,7 +18,8 @@ _ESTATE = (Kind.TENANT, Kind.USER, Kind.CLIENT, Kind.RESOURCE, Kind.EDGE, Kind.I
 
 @click.group("switch")
 def switch() -> None:
-    """What is off: a tenant, user, client, grant, resource, edge, issuer, transaction, token or everything."""
+    """What is off: a tenant, user, client, grant, resource, tool, family, edge, issuer, transaction, token, or
+    everything. A tool is named RESOURCE/TOOL."""
 
 
 @switch.command("list")
@@ -48,7 +50,7 @@ def list_command(data: Path | None, database: str | None, output: str) -> None:
 @local
 @output
 def throw(kind: str, identifier: str, why: str, data: Path | None, database: str | None, output: str) -> None:
-    """Switch something off for issuing, exchange and introspection; `everything` has the id `*`."""
+    """Switch something off for issuing, exchange, introspection and decisions; `everything` has the id `*`."""
     target = _target(kind, identifier)
     with opened(Place(data, database)) as broker:
         _exists(broker, target)
@@ -83,8 +85,20 @@ def _exists(broker: Broker, target: Target) -> None:
         return  # somebody of a trusted issuer, whom no list here has
     if target.kind in _ESTATE:
         require(broker, (target.kind.value, target.id))
+    elif target.kind in (Kind.TOOL, Kind.FAMILY):
+        if target not in _tools(broker):
+            raise NotFound(f"There is no {target.kind.value} {target.id}.")
     elif target.kind is Kind.GRANT:
         if broker.world.database.read(lambda tx: broker.grants.within(tx, target.id)) is None:
             raise NotFound(f"There is no grant {target.id}.")
     elif not target.id.strip():
         raise Failed("Give the id.")
+
+
+def _tools(broker: Broker) -> Iterator[Target]:
+    """All tools, and all families that a tool is of."""
+    for resource in broker.estate().resources.values():
+        for tool in resource.tools:
+            yield Target(Kind.TOOL, tool_id(resource.id, tool.name))
+            if tool.family is not None:
+                yield Target(Kind.FAMILY, tool.family)

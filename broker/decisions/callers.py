@@ -1,7 +1,6 @@
 """AuthZEN 1.0 section 12.2: who asks. Only the own client of a resource does, about that resource."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from broker.audit.model import Fact, Outcome
 from broker.audit.refusals import Refusals
@@ -40,27 +39,23 @@ class Callers:
         self._authenticator, self._clients = authenticator, clients
         self._tokens, self._standings = tokens, standings
 
-    def admit(self, door: Door, attempt: Attempt, origin: Origin) -> Caller:
-        """The resource's own client that sent this; OAuthError, recorded by then, for everybody else."""
-        client: Client | None = None
-        try:
-            scheme, _, bearer = (attempt.authorization or "").partition(" ")
-            if scheme.lower() == "bearer":
-                client = self._by_token(door, attempt, bearer.strip())
-            else:
-                client = self._authenticator.admit(attempt, door, origin)
-            origin = replace(origin, client=client.client_id)
-            resource = self._estate().of_client(client.client_id)
-            if client.public or resource is None:
-                raise OAuthError(
-                    "access_denied",
-                    "Only the own client of a resource asks for decisions.",
-                    Reason.NOT_THE_CALLERS,
-                )
-            self._require_on(door, client)
-        except OAuthError as error:
-            self.refused(door, client, error, origin)
-            raise
+    def authenticated(self, door: Door, attempt: Attempt, origin: Origin) -> Client:
+        """The client that sent this: by the ways of RFC 6749, or by an access token of its own; OAuthError."""
+        scheme, _, bearer = (attempt.authorization or "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._by_token(door, attempt, bearer.strip())
+        return self._authenticator.admit(attempt, door, origin)
+
+    def admitted(self, door: Door, client: Client) -> Caller:
+        """The client with the resource whose own it is; OAuthError for any other, and for one that is off."""
+        resource = self._estate().of_client(client.client_id)
+        if client.public or resource is None:
+            raise OAuthError(
+                "access_denied",
+                "Only the own client of a resource asks for decisions.",
+                Reason.NOT_THE_CALLERS,
+            )
+        self._require_on(door, client)
         return Caller(client, resource, door)
 
     def refused(self, door: Door, client: Client | None, error: OAuthError, origin: Origin) -> None:

@@ -1,14 +1,16 @@
 """AuthZEN 1.0 section 10: /access/v1/… under every door. JSON in and out; a deny is 200, an error problem details."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from broker.decisions import question
+from broker.decisions import question, reported
 from broker.decisions.model import Caller, Malformed
 from broker.decisions.room import Room
 from broker.identity.clients.authentication.http import Desk
 from broker.identity.clients.authentication.model import Attempt
+from broker.identity.clients.model import Client
 from broker.identity.tenants.model import Door
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
@@ -34,6 +36,13 @@ def blueprint(room: Room, desk: Desk) -> Blueprint:
         answers = room.advice.of_all(caller, several, origin)
         return {"evaluations": [answer.members() for answer in answers]}
 
+    def outcomes(caller: Caller, members: Mapping[str, object], origin: Origin) -> Mapping[str, object]:
+        if "calls" in members:
+            calls = reported.calls(members["calls"])
+            return {"unknown": room.reports.take(caller, calls, origin)}
+        said = reported.outcome(members)
+        return {"decision_id": said.decision_id, "recorded": room.outcomes.report(caller, said, origin)}
+
     def mount(path: str, verb: Verb) -> None:
         def view(tenant: str | None = None) -> Response:
             door = desk.door_at(tenant)
@@ -41,11 +50,7 @@ def blueprint(room: Room, desk: Desk) -> Blueprint:
                 abort(404)
             origin = desk.sources.origin(request, door.issuer)
             try:
-                members = _members(room, door, origin)
-                caller = room.callers.admit(door, _attempt(desk, door, members), origin)
-                return respond.json_body(verb(caller, members, origin))
-            except Malformed as error:
-                return respond.problem(_malformed(error))
+                return respond.json_body(_answer(room, desk, door, verb, origin))
             except OAuthError as error:
                 return respond.problem(error, challenge="Authorization" in request.headers)
 
@@ -63,29 +68,35 @@ def blueprint(room: Room, desk: Desk) -> Blueprint:
 
     mount("evaluation", evaluation)
     mount("evaluations", evaluations)
+    mount("outcomes", outcomes)
     return routes
 
 
-def _members(room: Room, door: Door, origin: Origin) -> dict[str, object]:
-    """The body, bounded and strict; who sent what is none is recorded as a stranger."""
-    request.max_content_length = question.MOST_BYTES
+def _answer(room: Room, desk: Desk, door: Door, verb: Verb, origin: Origin) -> Mapping[str, object]:
+    """OAuthError, recorded, for what is no request that can be judged."""
+    client: Client | None = None
     try:
-        if request.mimetype != "application/json":
-            raise Malformed("Send the request as application/json.")
-        return question.body(form.content(request))
+        members = _members()
+        client = room.callers.authenticated(door, attempt_of(desk, door, members), origin)
+        origin = replace(origin, client=client.client_id)
+        return verb(room.callers.admitted(door, client), members, origin)
     except Malformed as error:
-        room.callers.refused(door, None, _malformed(error), origin)
-        raise
+        refusal = OAuthError("invalid_request", str(error), Reason.MALFORMED)
     except OAuthError as error:
-        room.callers.refused(door, None, error, origin)
-        raise
+        refusal = error
+    room.callers.refused(door, client, refusal, origin)
+    raise refusal
 
 
-def _malformed(error: Malformed) -> OAuthError:
-    return OAuthError("invalid_request", str(error), Reason.MALFORMED)
+def _members() -> dict[str, object]:
+    """The body, bounded and strict."""
+    request.max_content_length = question.MOST_BYTES
+    if request.mimetype != "application/json":
+        raise Malformed("Send the request as application/json.")
+    return question.body(form.content(request))
 
 
-def _attempt(desk: Desk, door: Door, members: Mapping[str, object]) -> Attempt:
+def attempt_of(desk: Desk, door: Door, members: Mapping[str, object]) -> Attempt:
     """What proves the client: as in a form, but that its members stand in the JSON object."""
     said = {name: (value,) for name in _CREDENTIALS if isinstance(value := members.get(name), str) and value}
     headers = request.headers.getlist("Authorization")

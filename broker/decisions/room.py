@@ -14,6 +14,8 @@ from broker.decisions.advise import Advice
 from broker.decisions.callers import Callers
 from broker.decisions.decide import Decisions
 from broker.decisions.judge import Judge
+from broker.decisions.outcomes import Outcomes
+from broker.decisions.reports import Reports
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
 from broker.identity.users.people import People
@@ -34,6 +36,8 @@ class Room:
     callers: Callers
     decisions: Decisions
     advice: Advice
+    outcomes: Outcomes
+    reports: Reports
     keys: Keys
 
 
@@ -57,5 +61,7 @@ def furnished(
         Callers(world, refusals, estate, by.authenticator, by.clients, tokens.own, tokens.standings),
         Decisions(world, recorder, judge, advice, keys, budgets, approvals),
         advice,
+        Outcomes(world, recorder, keys, budgets),
+        Reports(world, recorder),
         keys,
     )

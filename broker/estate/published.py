@@ -23,7 +23,7 @@ from broker.protocol.names import (
 )
 from broker.runtime.clock import Clock
 from keys.ring import Keyring
-from wellknown import authorization_server, openid, protected_resource
+from wellknown import authorization_server, authzen, openid, protected_resource
 from wellknown.authorization_server import ServerMetadata
 from wellknown.document import Document
 from wellknown.protected_resource import ResourceMetadata
@@ -62,6 +62,9 @@ class Published:
 
     def openid(self, door_path: str) -> Document | None:
         return self._document("openid", door_path, lambda door: openid.document(self._metadata(door)))
+
+    def authzen(self, door_path: str) -> Document | None:
+        return self._document("authzen", door_path, lambda door: authzen.document(door.issuer))
 
     def jwks(self, door_path: str) -> Document | None:
         return self._document("jwks", door_path, lambda door: dict(self._keys.ring().jwks(door.issuer)))

@@ -17,3 +17,13 @@ def test_a_call_beyond_the_tokens_scope_is_refused_with_the_scope_to_ask_for(lab
     token = scoped(lab, "tickets:read")
     context = denied(lab, "insufficient_scope", token, "read_customer")
     assert context["scope"] == "customers:read"
+
+
+def test_an_external_write_waits_for_an_approval_and_leaves_its_key_free(lab: Lab) -> None:
+    token = scoped(lab, "refunds:write")
+    context = denied(lab, "approval_required", token, "refund", {"amount": 5}, idempotency_key="k1")
+    offered = context["access_request"]
+    assert set(offered) == {"endpoint", "binding_token", "form_url", "expires_at"}
+    again = denied(lab, "approval_required", token, "refund", {"amount": 5}, idempotency_key="k1")
+    assert again["decision_id"] != context["decision_id"]
+    assert lab.rows("permit") == 0
