@@ -6,6 +6,7 @@ from broker.decisions.judge import Judge
 from broker.decisions.model import TOOLS_LIST, Answer, Caller, Case, Malformed, Question
 from broker.decisions.question import Several
 from broker.estate.model import Tool
+from broker.protocol.errors import OAuthError
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
@@ -19,16 +20,17 @@ class Advice:
         """The answers in the order of the questions, as far as their semantic lets them be looked at."""
         answers: list[Answer] = []
         for question in asked.questions:
-            answer = self.of(caller, question, origin)
-            answers.append(answer)
-            if asked.until is answer.decision:
+            answers.append(self._one_of_several(caller, question, origin))
+            if asked.until is answers[-1].decision:
                 break
         return answers
 
-    def of(self, caller: Caller, question: Question | Malformed, origin: Origin) -> Answer:
-        """What a decision would say of it as far as token, catalogue and policy go, and whether approval is asked."""
-        if isinstance(question, Malformed):
-            return Answer(False, {"error": {"status": 400, "message": str(question)}})
+    def of(self, caller: Caller, question: Question, origin: Origin) -> Answer:
+        """What a decision would say of it as far as token, catalogue and policy go, and whether approval is asked.
+
+        OAuthError 403 when it is about a resource that is not the caller's.
+        """
+        rules.require_own(caller.resource, question)
         now = self._world.clock.now()
         case = Case("", caller, question, origin)
         try:
@@ -41,6 +43,15 @@ class Advice:
         except Refused as no:
             return Answer(False, {"reason": no.why.value, **no.members})
         return Answer(True, {"obligations": rules.obligations(case.act.tool)})
+
+    def _one_of_several(self, caller: Caller, question: Question | Malformed, origin: Origin) -> Answer:
+        """Section 7.2.1: what is wrong with one question is its answer."""
+        if isinstance(question, Malformed):
+            return Answer(False, {"error": {"status": 400, "message": str(question)}})
+        try:
+            return self.of(caller, question, origin)
+        except OAuthError as error:
+            return Answer(False, {"error": {"status": error.status, "message": error.description}})
 
     def around(self, case: Case, now: float) -> Answer:
         """What is not decided call by call: permitted to whoever has a live token, with the tools it may call."""

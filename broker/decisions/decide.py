@@ -38,7 +38,9 @@ class Decisions:
         self._keys, self._budgets, self._approvals = keys, budgets, approvals
 
     def decide(self, caller: Caller, question: Question, origin: Origin) -> Answer:
-        """May this call happen, now and once? Unavailable when that cannot be recorded."""
+        """May this call happen, now and once? Unavailable when that cannot be recorded; OAuthError 403 when the
+        question is about a resource that is not the caller's."""
+        rules.require_own(caller.resource, question)
         now = self._world.clock.now()
         case = Case(self._world.entropy.identifier("dec", now), caller, question, origin)
         try:

@@ -11,6 +11,8 @@ from broker.identity.clients.model import Client
 from broker.identity.tenants.model import Door
 from broker.protocol.origin import Origin
 
+SERVER = "mcp_server"
+"""The type of a resource that is the whole server, named by its URI."""
 TOOLS_CALL, TOOLS_LIST = "tools/call", "tools/list"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.decisions.model import Malformed, Question
+from broker.decisions.model import SERVER, Malformed, Question
 from broker.protocol import jcs, strict_json
 
 MOST_BYTES = 512 * 1024
@@ -48,15 +48,16 @@ def one(members: Mapping[str, object]) -> Question:
     kind, identifier = _text(subject, "subject.type"), _text(subject, "subject.id")
     by_token = kind == "token"
     token = identifier if by_token else about.get("token")
-    arguments = context.get("arguments")
-    intent = context.get("intent")
+    resource_type, resource_id = _text(resource, "resource.type"), _text(resource, "resource.id")
+    arguments, intent = context.get("arguments"), context.get("intent")
+    uri = _maybe(of, "resource.properties.resource", _LONGEST_URI)
     return Question(
         subject=None if by_token else identifier,
         token=token if isinstance(token, str) else None,
         action=_text(action, "action.name"),
-        kind=_text(resource, "resource.type"),
-        id=_text(resource, "resource.id"),
-        uri=_maybe(of, "resource.properties.resource", _LONGEST_URI),
+        kind=resource_type,
+        id=resource_id,
+        uri=resource_id if uri is None and resource_type == SERVER else uri,
         schema_digest=_maybe(of, "resource.properties.schema_digest", _LONGEST_DIGEST),
         arguments={} if arguments is None else arguments,
         key=_maybe(context, "context.idempotency_key", _LONGEST_KEY),

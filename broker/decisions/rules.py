@@ -11,6 +11,15 @@ from broker.estate.model import Impact, Resource, Stage, Tool
 from broker.guard.verifier import VerifiedToken
 from broker.protocol import details
 from broker.protocol import scope as scope_rules
+from broker.protocol.errors import OAuthError, Reason
+
+
+def require_own(resource: Resource, question: Question) -> None:
+    """OAuthError when the question names a resource that is not the caller's."""
+    if question.uri not in (None, resource.uri):
+        raise OAuthError(
+            "access_denied", "That is not the resource whose own client you are.", Reason.RESOURCE_MISMATCH
+        )
 
 
 def decided(action: str) -> bool:
