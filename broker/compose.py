@@ -221,6 +221,7 @@ def compose(
         by,
         people,
         tokens,
+        keys,
         policies,
         budgets.budgets,
         approvals.approvals,

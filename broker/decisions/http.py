@@ -76,7 +76,7 @@ def _answer(room: Room, desk: Desk, door: Door, verb: Verb, origin: Origin) -> M
     """OAuthError, recorded, for what is no request that can be judged."""
     client: Client | None = None
     try:
-        members = _members()
+        members = members_sent()
         client = room.callers.authenticated(door, attempt_of(desk, door, members), origin)
         origin = replace(origin, client=client.client_id)
         return verb(room.callers.admitted(door, client), members, origin)
@@ -88,7 +88,7 @@ def _answer(room: Room, desk: Desk, door: Door, verb: Verb, origin: Origin) -> M
     raise refusal
 
 
-def _members() -> dict[str, object]:
+def members_sent() -> dict[str, object]:
     """The body, bounded and strict."""
     request.max_content_length = question.MOST_BYTES
     if request.mimetype != "application/json":

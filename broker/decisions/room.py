@@ -12,12 +12,14 @@ from broker.control.idempotency.keys import Keys
 from broker.control.policy.policies import Policies
 from broker.decisions.advise import Advice
 from broker.decisions.callers import Callers
+from broker.decisions.catalogue.catalogues import Catalogues
 from broker.decisions.decide import Decisions
 from broker.decisions.judge import Judge
 from broker.decisions.outcomes import Outcomes
 from broker.decisions.reports import Reports
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
+from broker.identity.tenants.keys import DoorKeys
 from broker.identity.users.people import People
 from broker.runtime.world import World
 from broker.tokens.room import Room as Tokens
@@ -39,6 +41,7 @@ class Room:
     outcomes: Outcomes
     reports: Reports
     keys: Keys
+    catalogues: Catalogues
 
 
 def furnished(
@@ -49,6 +52,7 @@ def furnished(
     by: Clients,
     people: People,
     tokens: Tokens,
+    door_keys: DoorKeys,
     policies: Policies,
     budgets: Budgets,
     approvals: Approvals,
@@ -57,11 +61,13 @@ def furnished(
     keys = Keys(knobs.idempotency_lifetime)
     judge = Judge(world, estate, tokens.own, tokens.standings, people, policies)
     advice = Advice(world, judge)
+    callers = Callers(world, refusals, estate, by.authenticator, by.clients, tokens.own, tokens.standings)
     return Room(
-        Callers(world, refusals, estate, by.authenticator, by.clients, tokens.own, tokens.standings),
+        callers,
         Decisions(world, recorder, judge, advice, keys, budgets, approvals),
         advice,
         Outcomes(world, recorder, keys, budgets),
         Reports(world, recorder),
         keys,
+        Catalogues(estate, door_keys, world.clock, callers),
     )

@@ -19,6 +19,7 @@ TYP_ACCESS_TOKEN = "at+jwt"  # noqa: S105  RFC 9068 section 2.1
 TYP_RESOURCE_METADATA = "resource-metadata+jwt"
 TYP_ID_TOKEN = "JWT"  # noqa: S105  OpenID Connect Core section 2 names none; RFC 7519 section 5.1
 TYP_INTROSPECTION = "token-introspection+jwt"  # RFC 9701 section 5
+TYP_CATALOGUE = "catalogue+jwt"
 TYP_ID_JAG = "oauth-id-jag+jwt"
 TYP_LOGOUT_TOKEN = "logout+jwt"  # noqa: S105  OpenID Connect Back-Channel Logout section 2.4
 

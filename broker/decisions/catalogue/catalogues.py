@@ -1,0 +1,69 @@
+"""RFC 7515, RFC 9110 section 8.8.3: the catalogue of a resource, signed by a door once for each estate and its keys."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from broker.decisions.callers import Callers
+from broker.decisions.catalogue import document
+from broker.estate.estate import Estate
+from broker.estate.model import Resource
+from broker.identity.clients.authentication.model import Attempt
+from broker.identity.clients.model import Client
+from broker.identity.tenants.keys import DoorKeys
+from broker.identity.tenants.model import Door
+from broker.protocol import jcs
+from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.names import TYP_CATALOGUE
+from broker.protocol.origin import Origin
+from broker.runtime.clock import Clock
+from keys.ring import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """`etag` is of what is said: it stays while only who signs, and when, has changed."""
+
+    token: str
+    etag: str
+
+
+class Catalogues:
+    def __init__(self, estate: Callable[[], Estate], keys: DoorKeys, clock: Clock, callers: Callers) -> None:
+        self._estate, self._keys, self._clock, self._callers = estate, keys, clock, callers
+        self._made: tuple[Estate, Keyring, dict[tuple[str, str], Signed]] | None = None
+
+    def read(self, door: Door, attempt: Attempt, resource_id: str, origin: Origin) -> Signed:
+        """The catalogue, for the resource's own client; OAuthError, recorded: 404 also for what is another's."""
+        client: Client | None = None
+        try:
+            client = self._callers.authenticated(door, attempt, origin)
+            origin = replace(origin, client=client.client_id)
+            estate = self._estate()
+            resource = estate.of_client(client.client_id)
+            if resource is None or resource.id != resource_id or not estate.tenants_of(resource, door):
+                raise OAuthError(
+                    "invalid_request", "There is no such catalogue.", Reason.NOT_THE_CALLERS, status=404
+                )
+            self._callers.admitted(door, client)
+        except OAuthError as error:
+            self._callers.refused(door, client, error, origin)
+            raise
+        return self._signed(door, resource, estate)
+
+    def _signed(self, door: Door, resource: Resource, estate: Estate) -> Signed:
+        self._keys.ready(door.issuer, resource.algorithm)
+        ring, made = self._keys.ring(), self._made
+        if made is None or made[0] is not estate or made[1] is not ring:
+            made = self._made = (estate, ring, {})
+        key = door.issuer, resource.id
+        if key not in made[2]:
+            members = {
+                "iss": door.issuer,
+                "aud": resource.client_id,
+                **document.document(estate, resource),
+            }
+            claims = {**members, "iat": int(self._clock.now())}
+            token = self._keys.statement(door.issuer, resource.algorithm, TYP_CATALOGUE, claims)
+            made[2][key] = Signed(token, hashlib.sha256(jcs.canonical(members)).hexdigest()[:32])
+        return made[2][key]

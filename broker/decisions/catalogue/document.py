@@ -1,0 +1,75 @@
+"""What the catalogue of a resource says; pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from broker.control import classes
+from broker.decisions import rules as decision_rules
+from broker.estate import rules
+from broker.estate.estate import Estate
+from broker.estate.model import Resource, Scope, Stage, Tool
+
+Members = dict[str, object]
+
+
+def document(estate: Estate, resource: Resource) -> Members:
+    """Without what a door adds when it signs: whose word it is, and of when."""
+    doors = {door.issuer: estate.tenants_of(resource, door) for door in estate.doors.all()}
+    return {
+        "resource": resource.uri,
+        "resource_id": resource.id,
+        "name": resource.name,
+        "issuers": {issuer: tenants for issuer, tenants in doors.items() if tenants},
+        "stage": resource.stage.value,
+        "record": resource.record.value,
+        "default_scopes": list(rules.defaults(resource)),
+        "scopes": [_scope(resource, scope) for scope in resource.scopes],
+        "tools": [_tool(resource, tool) for tool in resource.tools],
+        "limits": _said(asdict(resource.limits)),
+        "isolation": _said(asdict(resource.isolation)),
+    }
+
+
+def _scope(resource: Resource, scope: Scope) -> Members:
+    """`offered`: it can be asked for at this stage."""
+    return _said(
+        {
+            "name": scope.name,
+            "description": scope.description,
+            "implies": list(scope.implies),
+            "acr": scope.acr,
+            "max_age": scope.max_age,
+            "offered": scope.name in rules.offered(resource),
+        }
+    )
+
+
+def _tool(resource: Resource, tool: Tool) -> Members:
+    """`open`: calls are within the stage. `keyed`: they need an idempotency key. `approval`: a user's may need one."""
+    return _said(
+        {
+            "name": tool.name,
+            "scopes": list(tool.scopes),
+            "impact": tool.impact.value,
+            "family": tool.family,
+            "undo": tool.undo,
+            "description": tool.description,
+            "schema": tool.schema,
+            "schema_digest": tool.digest,
+            "changed": tool.changed,
+            "open": resource.stage is not Stage.BASELINE and not rules.above_stage(resource, tool),
+            "keyed": classes.DEFAULTS[tool.impact].keyed,
+            "approval": classes.rule(tool, user=True) is not None,
+            "obligations": decision_rules.obligations(tool),
+            "log_arguments": classes.keeps_arguments(tool),
+        }
+    )
+
+
+def _said(members: Mapping[str, object]) -> Members:
+    """Without what is None, and without bounds that bound nothing."""
+    found = {
+        name: _said(value) if isinstance(value, dict) and name.startswith("per_") else value
+        for name, value in members.items()
+    }
+    return {name: value for name, value in found.items() if value is not None and value != {}}
