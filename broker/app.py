@@ -25,6 +25,9 @@ from broker.authorization.upstream import http as upstream_http
 from broker.authorization.upstream import offers
 from broker.compose import Broker, compose, sealing_key
 from broker.decisions import http as decisions_http
+from broker.decisions.catalogue import http as catalogue_http
+from broker.decisions.requests import http as requests_http
+from broker.decisions.requests.requests import Requests
 from broker.health import Health
 from broker.identity.clients import http as clients_http
 from broker.identity.clients.authentication.http import Desk
@@ -98,6 +101,9 @@ def create_app(broker: Broker) -> Flask:
         )
     )
     app.register_blueprint(decisions_http.blueprint(broker.decisions, desk))
+    app.register_blueprint(catalogue_http.blueprint(broker.decisions.catalogues, desk))
+    asked = Requests(broker.world, broker.refusals, broker.estate, broker.decisions.callers, broker.approvals)
+    app.register_blueprint(requests_http.blueprint(asked, desk, broker.world.clock))
     app.register_blueprint(pushed_http.blueprint(broker.push, desk))
     app.register_blueprint(
         authorization_http.blueprint(

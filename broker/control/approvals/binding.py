@@ -13,6 +13,8 @@ REQUESTS = "/access/v1/requests"
 
 
 class Bindings:
+    """Good for as long as the approval can be waited for and then used, to ask about it and to follow it."""
+
     def __init__(self, keys: DoorKeys) -> None:
         self._keys = keys
 
@@ -21,7 +23,7 @@ class Bindings:
             "iss": approval.door,
             "aud": approval.door,
             "iat": int(now),
-            "exp": int(approval.expires_at),
+            "exp": int(approval.created_at + 2 * approval.rule.expires),
             "offer": approval.id,
             "digest": approval.digest,
         }
