@@ -1,16 +1,31 @@
-"""RFC 6750 sections 2.1 and 3, RFC 9449 section 7, RFC 9470, RFC 9728 section 5: the guard before an ASGI app."""
+"""The guard before an ASGI application (ASGI 3.0, HTTP)."""
 
-import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping, Sequence
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from broker.guard import enforce, jsonrpc
+from broker.guard.challenges import ScopesFor
+from broker.guard.gate import Entered, Gate, Weighed
 from broker.guard.guard import Guard
-from broker.guard.jsonrpc import Message
-from broker.guard.possession import PossessionRefused, Sent, TooManyProofs
-from broker.guard.step_up import SignIn
-from broker.guard.verifier import TokenRefused, VerifiedToken
+from broker.guard.passage import Passage
+from broker.guard.possession import TooManyProofs
+from broker.guard.request import LARGEST_BODY, Reply, Request
+from broker.guard.verifier import TokenRefused
+
+__all__ = [
+    "LARGEST_BODY",
+    "App",
+    "Event",
+    "GuardMiddleware",
+    "Receive",
+    "Scope",
+    "ScopesFor",
+    "Send",
+    "UrlOf",
+]
 
 # The shapes that the ASGI specification gives.
 Scope = MutableMapping[str, Any]
@@ -18,19 +33,9 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-ScopesFor = Callable[[Message], Sequence[str] | None]
 UrlOf = Callable[[Scope], str]
 
-LARGEST_BODY = 4 * 1024 * 1024
-_CREDENTIALS = re.compile(rb"(?:bearer|dpop) +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-_SCHEMES = {b"bearer": "bearer", b"dpop": "dpop"}
-_CORS = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"WWW-Authenticate, DPoP-Nonce"),
-)
-_NO_STORE = (b"cache-control", b"no-store")
-_UNAVAILABLE = b'{"error":"temporarily_unavailable"}'
-Headers = Iterable[tuple[bytes, bytes]]
+_ASKING_AT_ONCE = 16
 
 
 class GuardMiddleware:
@@ -52,51 +57,92 @@ class GuardMiddleware:
     ) -> None:
         self._app = app
         self._guard = guard
-        self._scopes_for = scopes_for or guard.scopes_for
-        self._public = frozenset(public)
+        self._gate = Gate(guard, scopes_for, public)
         parts = urlsplit(guard.resource)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._url_of = url_of or self._url
+        self._aside = ThreadPoolExecutor(_ASKING_AT_ONCE, "guard-asks")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] != "http" or scope["path"] in self._public:
-            await self._app(scope, receive, send)
-        elif scope["path"] in self._guard.metadata.paths and scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self._serve_metadata(scope, send)
-        elif _is_preflight(
-            scope
-        ):  # carries no credentials by design; the application's own CORS rules answer
-            await self._app(scope, receive, send)
-        else:
-            await self._guarded(scope, receive, send)
+            return await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request = self._request(scope)
+        if self._gate.passes(request):
+            return await self._app(scope, receive, send)
+        answer = self._gate.outside(request)
+        if answer is not None:
+            return await _answer(send, answer)
+        if request.preflight:  # carries no credentials by design; the application's own CORS rules answer
+            return await self._app(scope, receive, send)
+        return await self._guarded(request, scope, receive, send)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        values = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-        if len(values) > 1 or (values and b"," in values[0]):
-            return await self._challenge(send, 400, "invalid_request", "more than one set of credentials")
-        scheme = _SCHEMES.get(values[0].split(b" ", 1)[0].lower()) if values else None
-        if scheme is None:
-            return await self._challenge(send, 401)
-        match = _CREDENTIALS.fullmatch(values[0])
-        text = match[1].decode("ascii") if match else ""
-        proofs = tuple(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"dpop")
-        certificate = self._guard.certificates.of(scope)
-        sent = Sent(scope["method"], self._url_of(scope), scheme, proofs, certificate)
+    async def _guarded(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        presented = self._gate.presented(request)
+        if isinstance(presented, Reply):
+            return await _answer(send, presented)
         try:
-            token = await self._guard.verify_async(text, sent)
-        except PossessionRefused as refused:
-            return await self._unproven(send, refused)
-        except TokenRefused as refused:
-            return await self._refuse(send, refused.reason, proof=scheme == "dpop")
-        except TooManyProofs:
-            return await _answer(send, 429, _UNAVAILABLE, ((b"retry-after", b"60"),))
-        if _by_proof(token):
-            scope = _as_bearer(scope, text)
-            if (nonce := self._guard.possession.fresh_nonce()) is not None:
-                send = _with_nonce(send, nonce)
-        return await self._authorized(scope, receive, send, token, text)
+            token = await self._guard.verify_async(presented.text, presented.sent)
+        except (TokenRefused, TooManyProofs) as error:
+            return await _answer(send, self._gate.refused(presented, error))
+        entered = self._gate.entered(request, presented, token)
+        if isinstance(entered, Reply):
+            return await _answer(send, entered)
+        passage, body = await self._admitted(entered, receive)
+        if isinstance(passage, Reply):
+            return await _answer(send, passage)
+        inner = {
+            **scope,
+            "headers": list(entered.headers),
+            "state": {**scope.get("state", {}), "guard_token": token},
+        }
+        received = receive if body is None else _replayed(body, receive)
+        with self._guard.calling(token, presented.text, passage.call):
+            return await self._through(passage, entered, inner, received, send)
+
+    async def _admitted(self, entered: Entered, receive: Receive) -> tuple[Passage | Reply, bytes | None]:
+        if entered.request.method != "POST":
+            return self._gate.listening(entered), None
+        body = await _read_body(receive)
+        weighed = self._gate.weighed(entered, body)
+        if isinstance(weighed, Reply):
+            return weighed, body
+        if weighed.call is None or not self._guard.control.decides:
+            return self._gate.settled(weighed), body
+        return await self._settled(weighed), body
+
+    async def _settled(self, weighed: Weighed) -> Passage | Reply:
+        """The decision is waited for to its end: a client that went away does not leave a permit behind unreported."""
+        context = contextvars.copy_context()
+        asking = asyncio.get_running_loop().run_in_executor(
+            self._aside, lambda: context.run(self._gate.settled, weighed)
+        )
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(_given_up)
+            raise
+
+    async def _through(
+        self, passage: Passage, entered: Entered, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        telling = _Telling(passage, send, entered.nonce)
+        try:
+            async with asyncio.timeout(passage.timeout) as limit:
+                await self._app(scope, receive, telling)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await telling.fail("timeout")
+        finally:
+            passage.close(accepted=telling.status == 202)
+
+    def _request(self, scope: Scope) -> Request:
+        headers = tuple((name.lower(), value) for name, value in scope["headers"])
+        query = scope.get("query_string", b"").decode("latin-1")
+        certificate = self._guard.certificates.of(scope)
+        return Request(scope["method"], scope["path"], self._url_of(scope), headers, query, certificate)
 
     def _url(self, scope: Scope) -> str:
         path = scope.get("raw_path")
@@ -104,126 +150,74 @@ class GuardMiddleware:
             path.decode("latin-1") if path else quote(scope["path"], safe="/:@!$&'()*+,;=~")
         )
 
-    async def _authorized(
-        self, scope: Scope, receive: Receive, send: Send, token: VerifiedToken, text: str
-    ) -> None:
-        if scope["method"] == "POST":
-            body = await _read_body(scope, receive)
-            if body is None:
-                return await _answer(send, 413, jsonrpc.error(None, -32600, "the request is too large"))
-            try:
-                messages = jsonrpc.read(body)
-            except ValueError:
-                return await _answer(
-                    send, 400, jsonrpc.error(None, -32700, "not one JSON-RPC message or batch")
-                )
-            if not await self._allowed(send, token, messages):
-                return None
-            receive = _replayed(body, receive)
-        inner = {**scope, "state": {**scope.get("state", {}), "guard_token": token}}
-        with self._guard.calling(token, text):
-            await self._app(inner, receive, send)
-        return None
 
-    async def _allowed(self, send: Send, token: VerifiedToken, messages: Sequence[Message]) -> bool:
-        """Whether the token covers all messages; if not, the answer has been sent."""
-        needed: list[str] = []
-        for message in messages:
-            scopes = self._scopes_for(message)
-            if scopes is None:
-                # The answer of a server that has no such tool; whether the application has one is not asked.
-                error = jsonrpc.error(message.id, -32602, "Unknown tool")
-                await _answer(send, 200 if len(messages) == 1 else 400, error)
-                return False
-            needed.extend(scopes)
-        named, description = self._guard.lacking(token, needed), "the call needs more scope"
-        if named is None and not all(self._guard.within_details(token, message) for message in messages):
-            # No error code is registered for it. Whoever asks for these scopes anew is good for all their calls.
-            named = tuple(dict.fromkeys((*sorted(token.scopes), *needed)))
-            description = "the call is not one of those that the token is good for"
-        if named is not None:
-            await self._challenge(send, 403, "insufficient_scope", description, named, proof=_by_proof(token))
-            return False
-        return await self._signed_in_so(send, token, needed)
+class _Telling:
+    """The `send` of the application: what it says goes through the passage first."""
 
-    async def _signed_in_so(self, send: Send, token: VerifiedToken, needed: Sequence[str]) -> bool:
-        """RFC 9470 section 3: whether the sign-in is strong and fresh enough; if not, the answer has been sent."""
-        wanted = self._guard.weaker(token, needed)
-        if wanted is not None:
-            error, description = "insufficient_user_authentication", "the call needs another sign-in"
-            named = enforce.kept(token.scopes, needed)
-            proof = _by_proof(token)
-            await self._challenge(send, 401, error, description, named, proof=proof, sign_in=wanted)
-        return wanted is None
+    def __init__(self, passage: Passage, send: Send, nonce: str | None) -> None:
+        self._passage, self._send, self._nonce = passage, send, nonce
+        self._held: Event | None = None
+        self._over = False
+        self.status: int | None = None
 
-    async def _refuse(self, send: Send, reason: str, *, proof: bool) -> None:
-        if reason == "keys_unavailable":
-            return await _answer(send, 503, _UNAVAILABLE, ((b"retry-after", b"2"),))
-        description = "the token has expired" if reason == "expired" else "the token does not work here"
-        return await self._challenge(send, 401, "invalid_token", description, proof=proof)
-
-    async def _unproven(self, send: Send, refused: PossessionRefused) -> None:
-        """RFC 9449 section 7.1: what is wrong with the proof or the certificate, or that the token needs one."""
-        if refused.nonce is not None:
-            send = _with_nonce(send, refused.nonce)
-        await self._challenge(send, 401, refused.error, refused.description, proof=refused.proof)
-
-    async def _challenge(
-        self,
-        send: Send,
-        status: int,
-        error: str | None = None,
-        description: str | None = None,
-        scopes: Sequence[str] | None = None,
-        *,
-        proof: bool = False,
-        sign_in: SignIn | None = None,
-    ) -> None:
-        said = self._guard.challenge(error, description, scopes, proof=proof, sign_in=sign_in)
-        challenge = said.encode("ascii")
-        body = f'{{"error":"{error or "unauthorized"}"}}'.encode("ascii")
-        await _answer(send, status, body, ((b"www-authenticate", challenge),))
-
-    async def _serve_metadata(self, scope: Scope, send: Send) -> None:
-        if scope["method"] == "OPTIONS":
-            allowed = (
-                (b"access-control-allow-methods", b"GET, HEAD"),
-                (b"access-control-allow-headers", b"mcp-protocol-version, authorization, content-type"),
-                (b"access-control-max-age", b"600"),
-            )
-            return await _send(send, 204, b"", (*_CORS, *allowed))
-        body = self._guard.metadata.body
-        headers = [*_CORS, (b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
-        headers.append((b"content-length", str(len(body)).encode()))
-        return await _send(send, 200, body if scope["method"] == "GET" else b"", headers)
-
-
-def _by_proof(token: VerifiedToken) -> bool:
-    """Whether it is sent as DPoP."""
-    return token.confirmation is not None and token.confirmation.jkt is not None
-
-
-def _as_bearer(scope: Scope, text: str) -> Scope:
-    """The request as the application may see it once its proof was checked."""
-    headers = [pair for pair in scope["headers"] if pair[0].lower() != b"authorization"]
-    return {**scope, "headers": [*headers, (b"authorization", b"Bearer " + text.encode("ascii"))]}
-
-
-def _with_nonce(send: Send, nonce: str) -> Send:
-    async def sending(event: Event) -> None:
+    async def __call__(self, event: Event) -> None:
+        if self._over:
+            return
         if event["type"] == "http.response.start":
-            event = {**event, "headers": [*event.get("headers", ()), (b"dpop-nonce", nonce.encode("ascii"))]}
-        await send(event)
+            await self._start(event)
+        elif event["type"] == "http.response.body":
+            more = bool(event.get("more_body", False))
+            await self._tell(self._passage.feed(event.get("body", b"")), end=not more)
+        else:
+            await self._send(event)
 
-    return sending
+    async def fail(self, reason: str) -> None:
+        """Tell why there is no answer, or no more of it, and nothing after that."""
+        if self._over:
+            return
+        said = self._passage.fail(reason)
+        if self.status is None:
+            await self._start({"type": "http.response.start", "status": 200, "headers": [_JSON]})
+        await self._finish(said)
+
+    async def _start(self, event: Event) -> None:
+        self.status = event["status"]
+        headers, held = self._passage.start(event["status"], tuple(event.get("headers", ())))
+        if self._nonce is not None:
+            headers = (*headers, (b"dpop-nonce", self._nonce.encode("ascii")))
+        started = {**event, "headers": list(headers)}
+        if held:
+            self._held = started
+        else:
+            await self._send(started)
+
+    async def _tell(self, told: bytes, *, end: bool) -> None:
+        if self._passage.failed:
+            await self._finish(told)
+        elif end:
+            await self._finish(told + self._passage.end())
+        elif told:
+            await self._send({"type": "http.response.body", "body": told, "more_body": True})
+
+    async def _finish(self, told: bytes) -> None:
+        self._over = True
+        if self._held is not None:
+            length = (b"content-length", str(len(told)).encode("ascii"))
+            await self._send({**self._held, "headers": [*self._held["headers"], length]})
+        await self._send({"type": "http.response.body", "body": told, "more_body": False})
 
 
-def _is_preflight(scope: Scope) -> bool:
-    names = {name.lower() for name, _ in scope["headers"]}
-    return scope["method"] == "OPTIONS" and {b"origin", b"access-control-request-method"} <= names
+_JSON = (b"content-type", b"application/json")
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
+def _given_up(asking: "asyncio.Future[Passage | Reply]") -> None:
+    if not asking.cancelled() and asking.exception() is None:
+        passage = asking.result()
+        if isinstance(passage, Passage):
+            passage.close(accepted=False)
+
+
+async def _read_body(receive: Receive) -> bytes | None:
     """The whole body, or None when it is larger than 4 MiB."""
     body = bytearray()
     more = True
@@ -251,11 +245,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: Headers = ()) -> None:
-    plain = (_NO_STORE, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()))
-    await _send(send, status, body, (*plain, *_CORS, *headers))
-
-
-async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-    await send({"type": "http.response.body", "body": body})
+async def _answer(send: Send, answer: Reply) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+    await send({"type": "http.response.body", "body": answer.body})

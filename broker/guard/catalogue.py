@@ -1,6 +1,6 @@
 """What a guard must know of its resource: tools with their scopes and rules, bounds, and the doors of its tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.guard.isolation import Isolation
@@ -36,7 +36,7 @@ class Catalogue:
     """`tools` None: any tool may be called. `record_after`: calls of `read` tools are told of afterwards."""
 
     tools: Mapping[str, Tool] | None
-    implies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    implies: Mapping[str, Collection[str]] = field(default_factory=dict)
     isolation: Isolation = field(default_factory=Isolation)
     record_after: bool = False
     issuers: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class CatalogueUnavailable(Exception):
 
 
 def by_hand(
-    tools: Mapping[str, Sequence[str]] | None, implies: Mapping[str, Sequence[str]], isolation: Isolation
+    tools: Mapping[str, Sequence[str]] | None, implies: Mapping[str, Collection[str]], isolation: Isolation
 ) -> Source:
     named = None if tools is None else {name: Tool(name, tuple(scopes)) for name, scopes in tools.items()}
     catalogue = Catalogue(named, implies, isolation)

@@ -49,6 +49,13 @@ def told(message: Message, denial: Denial, client: Client) -> Reply:
     """The answer to a call that was refused for a reason which is not the token's."""
     if denial.reason == "approval_required":
         return _approval(message, denial, client)
+    earlier = denial.members.get("outcome")
+    if (
+        denial.reason == "duplicate"
+        and isinstance(earlier, Mapping)
+        and isinstance(earlier.get("result"), Mapping)
+    ):
+        return reply(200, jsonrpc.dumped(jsonrpc.success(message.id, earlier["result"])))
     return words(message, denial.reason, _detail(denial), _seconds(denial))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from broker.guard.clock import Clock, unique
 from broker.guard.fetch import Answer, RequestFailed, basic
+from broker.guard.running import Running
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.dpop import ProofKey
 
@@ -32,10 +33,14 @@ class ExchangeRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The verified token of the call in progress, and its text, which no representation shows."""
+    """The verified token of the call in progress, and its text, which no representation shows.
+
+    `running` is the call where it was decided.
+    """
 
     token: VerifiedToken
     text: str = field(repr=False)
+    running: Running | None = None
 
 
 @dataclass(frozen=True, slots=True)

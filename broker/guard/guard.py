@@ -8,15 +8,19 @@ from contextvars import ContextVar
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from broker.guard import enforce, step_up
+from broker.guard import catalogue, control, enforce, step_up
 from broker.guard.certificate import Certificates
 from broker.guard.clock import Clock, system, unique
+from broker.guard.control import Control
 from broker.guard.exchange import Call, Exchange
 from broker.guard.fetch import Http
+from broker.guard.isolation import Isolation, Reach
 from broker.guard.jsonrpc import Message
 from broker.guard.jwks import JwksSource, RemoteJwks
 from broker.guard.metadata import metadata_of
+from broker.guard.origin import Origins
 from broker.guard.possession import Memory, Possession, Replays, Sent
+from broker.guard.running import Running
 from broker.guard.step_up import SignIn
 from broker.guard.verifier import Tenants, VerifiedToken, Verifier
 from broker.protocol import dpop
@@ -47,6 +51,10 @@ class Guard:
 
     A token that is bound to a certificate is good beside that one alone: the ASGI server shows it (its TLS extension),
     or one of `trusted_proxies` in `certificate_header`.
+
+    `allowed_hosts` and `allowed_origins` are the `Host` and `Origin` of requests (by default the resource's own).
+    `isolation` bounds calls. `hide` False: tools that only lack scope are listed too. `controlled` stands in the place
+    of `tools`, `implies` and `isolation`: see `from_broker`.
     """
 
     def __init__(
@@ -73,8 +81,14 @@ class Guard:
         certificate_header: str | None = None,
         trusted_proxies: Collection[str] = (),
         sign_ins: Mapping[str, SignIn] | None = None,
+        allowed_hosts: Collection[str] | None = None,
+        allowed_origins: Collection[str] | None = None,
+        isolation: Isolation | None = None,
+        hide: bool = True,
+        controlled: Control | None = None,
     ) -> None:
         self.resource = resource
+        self.origins = Origins(resource, allowed_hosts, allowed_origins)
         # A client that finds no scope named anywhere asks for every scope of the authorization server.
         supported = tuple(scopes_supported) or _scopes_of(tools or {})
         self.metadata = metadata_of(
@@ -87,8 +101,9 @@ class Guard:
             certificates=certificate_header is not None,
             details=tools is not None,
         )
-        self._tools = tools
-        self._implies = implies or {}
+        by_hand = catalogue.by_hand(tools, implies or {}, isolation or Isolation())
+        self.control = controlled or Control(by_hand, clock, hide=hide)
+        self._reach = Reach(lambda: self.control.catalogue.isolation.egress, self._inbound)
         self._sign_ins = sign_ins or {}
         self._default_scopes = tuple(default_scopes) or supported
         requests = Http(clock, http)
@@ -129,9 +144,7 @@ class Guard:
 
     def scopes_for(self, message: Message) -> Sequence[str] | None:
         """The scopes that a message needs; None for a tool that this resource does not list."""
-        if message.method != "tools/call" or self._tools is None:
-            return ()
-        return self._tools.get(message.tool) if message.tool is not None else None
+        return control.scopes_of(self.control.catalogue, message)
 
     def within_details(self, token: VerifiedToken, message: Message) -> bool:
         """Whether the message is one that the token's authorization details are about; of a token without, any is."""
@@ -143,7 +156,7 @@ class Guard:
 
     def lacking(self, token: VerifiedToken, needed: Sequence[str]) -> tuple[str, ...] | None:
         """None when the token covers the scopes, else those to name in the challenge."""
-        return enforce.lacking(token.scopes, needed, self._implies)
+        return enforce.lacking(token.scopes, needed, self.control.catalogue.implies)
 
     def weaker(self, token: VerifiedToken, needed: Sequence[str]) -> SignIn | None:
         """None when the sign-in behind the token does for the scopes, else the one to name in the challenge."""
@@ -185,9 +198,9 @@ class Guard:
         )
 
     @contextmanager
-    def calling(self, token: VerifiedToken, text: str) -> Iterator[None]:
+    def calling(self, token: VerifiedToken, text: str, running: Running | None = None) -> Iterator[None]:
         """Make this the current call of the context; the adapters do it."""
-        reset = _call.set(Call(token, text))
+        reset = _call.set(Call(token, text, running))
         try:
             yield
         finally:
@@ -217,6 +230,24 @@ class Guard:
         """As `exchange`, for tools that are plain functions."""
         return self._exchanging().exchange(self._current_call(), resource, scope, vault=vault)
 
+    def outcome(
+        self, *, downstream_request_id: str | None = None, cost: float | None = None, undo: str | None = None
+    ) -> None:
+        """Say of the call in progress what its report will tell: the id that another system knows it by, what it
+        cost, how it is taken back. Nothing happens where nobody is told."""
+        running = self._current_call().running
+        if running is not None:
+            running.note(downstream_request_id=downstream_request_id, cost=cost, undo=undo)
+
+    def http(self) -> httpx2.AsyncClient:
+        """A client that reaches the `egress` hosts of the resource's isolation and no other, never with the token of
+        the call; close it."""
+        return self._reach.client()
+
+    def http_sync(self) -> httpx2.Client:
+        """As `http`, for tools that are plain functions."""
+        return self._reach.client_sync()
+
     def dpop_proof(self, *, method: str, url: str, token: str, nonce: str | None = None) -> str:
         """The DPoP header to send an exchanged token with, as `Authorization: DPoP`; LookupError without `dpop_key`."""
         if self._proof_key is None:
@@ -229,6 +260,10 @@ class Guard:
         if self._exchange is None:
             raise LookupError("exchange needs the resource's client_id and client_secret")
         return self._exchange
+
+    def _inbound(self) -> str | None:
+        call = _call.get()
+        return None if call is None else call.text
 
     def _current_call(self) -> Call:
         call = _call.get()

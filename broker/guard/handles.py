@@ -59,6 +59,9 @@ class Handles(Generic[Kept]):
             found = self._held.get(handle)
             return found[1] if found is not None and found[0] == holder else None
 
+    def holds(self, handle: str, holder: Holder) -> bool:
+        return (found := self._held.get(handle)) is not None and found[0] == holder
+
     def _drop(self, handle: str) -> None:
         found = self._held.pop(handle, None)
         if found is not None:

@@ -1,4 +1,4 @@
-"""MCP server features, tools (listing): a client sees the tools that its token may call, and keeps the list to itself."""
+"""MCP server features, tools (listing): a client sees the tools that its token may call."""
 
 from collections.abc import Callable, Mapping
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from broker.guard.request import Reply, Request, reply
+from broker.guard.request import Reply, Request
 
 ANY = "*"
 _PORTS = {"http": 80, "https": 443}
@@ -24,11 +24,11 @@ class Origins:
         """The refusal of a request from or for an address that is not known here, before anything else is done."""
         hosts, origins = request.values(b"host"), request.values(b"origin")
         if ANY not in self._hosts and (len(hosts) != 1 or self._host_of(hosts[0]) not in self._hosts):
-            return reply(403, b'{"error":"unknown_host"}')
+            return _refused(b'{"error":"unknown_host"}')
         if ANY in self._origins or not origins:
             return None
         if len(origins) != 1 or _origin(origins[0].decode("latin-1")) not in self._origins:
-            return reply(403, b'{"error":"unknown_origin"}')
+            return _refused(b'{"error":"unknown_origin"}')
         return None
 
     def _host_of(self, value: bytes) -> str:
@@ -45,3 +45,8 @@ def _host(name: str, scheme: str) -> str:
 def _origin(text: str) -> str:
     scheme, _, host = text.strip().lower().partition("://")
     return f"{scheme}://{_host(host, scheme)}" if host else scheme
+
+
+def _refused(body: bytes) -> Reply:
+    """Not to be read from any origin, other than the guard's other answers."""
+    return Reply(403, body, ((b"content-type", b"application/json"), (b"cache-control", b"no-store")))

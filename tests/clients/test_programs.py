@@ -14,7 +14,8 @@ from tests.live import LiveBroker, ScriptedBrowser
 
 HERE = Path(__file__).parent
 DOOR = "/t/acme"
-TOOLS = ["search_tickets", "read_customer", "close_ticket"]
+TOOLS = ["search_tickets"]
+"""What a token with the first scopes may call."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def server(lab: Lab) -> Server:
         default_scopes=["tickets:read"],
         keys=Keys(),
         clock=lab.clock.now,
+        allowed_origins=[PAGE["Origin"]],
     )
     return Server(lab, GuardMiddleware(reached, guard))
 

@@ -266,7 +266,7 @@ def test_the_metadata_is_served_to_anyone_from_any_origin(middleware, path: str)
 
 def test_public_paths_and_preflights_pass_and_everything_else_is_guarded(middleware, app) -> None:
     assert send(middleware, "GET", "/healthz").text == "reached"
-    preflight = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
+    preflight = [("Origin", "https://mcp.example"), ("Access-Control-Request-Method", "POST")]
     assert send(middleware, "OPTIONS", "/mcp", preflight).text == "reached"
     assert len(app.bodies) == 2
     for method, path in (

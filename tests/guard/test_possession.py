@@ -187,7 +187,8 @@ def test_the_url_is_the_one_that_clients_know(make, token, clock, htu: object, w
     """Behind a proxy the request names another host; the resource's own origin is what counts."""
     proof = KEY.proof(RESOURCE, clock(), "GET", token, htu=htu)
     headers = [("Authorization", f"DPoP {token}"), ("DPoP", proof), ("X-Forwarded-Host", "evil.example")]
-    answer = send(make(), headers, url="http://internal.example:8080/mcp?page=2")
+    middleware = make(allowed_hosts=["internal.example:8080"])
+    answer = send(middleware, headers, url="http://internal.example:8080/mcp?page=2")
     assert answer.status_code == (200 if works else 401)
 
 

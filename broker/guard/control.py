@@ -1,0 +1,137 @@
+"""Whether one exact call may happen: from the catalogue where that is enough, else by a decision of the broker."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from broker.guard.catalogue import READ, Catalogue, CatalogueUnavailable, Source, Tool
+from broker.guard.clock import Clock, unique
+from broker.guard.decision import Decisions, Denial, Permit, Question, Unanswered, key_of
+from broker.guard.isolation import Slots
+from broker.guard.jsonrpc import Message
+from broker.guard.outcome import Outcomes
+from broker.guard.running import Running
+from broker.guard.verifier import VerifiedToken
+from broker.protocol import definition, details
+from broker.protocol import scope as scope_rules
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A call that goes ahead. `running` None: nobody is told of it. `free` is called when it is over."""
+
+    running: Running | None
+    timeout: float | None
+    free: Callable[[], None] = field(repr=False)
+
+
+class Control:
+    """`decisions` and `outcomes` None: the catalogue is all there is. `hide`: what lacks scope is not listed."""
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Clock,
+        decisions: Decisions | None = None,
+        outcomes: Outcomes | None = None,
+        *,
+        hide: bool = True,
+    ) -> None:
+        self._source, self._clock, self._hide = source, clock, hide
+        self._decisions, self._outcomes = decisions, outcomes
+        self._slots = Slots()
+        self._served: dict[str, str | None] = {}
+
+    @property
+    def decides(self) -> bool:
+        return self._decisions is not None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """That of now; CatalogueUnavailable."""
+        return self._source()
+
+    def serves(self, tool: Mapping[str, object]) -> str | None:
+        """Note a tool as the server defines it; its digest, None where it has none."""
+        name, said, schema = (tool.get(member) for member in ("name", "description", "inputSchema"))
+        if not isinstance(name, str) or not isinstance(schema, Mapping):
+            return None
+        try:
+            found = definition.schema_digest(name, said if isinstance(said, str) else None, schema)
+        except ValueError:
+            found = None
+        self._served[name] = found
+        return found
+
+    def lists(self, token: VerifiedToken, served: Mapping[str, object]) -> bool:
+        """Whether the token may call a tool of the server's list."""
+        digest, catalogue = self.serves(served), self.catalogue
+        if catalogue.tools is None:
+            return True
+        tool = catalogue.tools.get(str(served.get("name")))
+        if (
+            tool is None
+            or tool.changed
+            or not tool.open
+            or (tool.digest is not None and digest != tool.digest)
+        ):
+            return False
+        if token.details is not None and tool.name not in details.tools(token.details):
+            return False
+        lacking = scope_rules.missing(token.scopes, tool.scopes, catalogue.implies)
+        return not (self._hide and lacking)
+
+    def decide(self, token: VerifiedToken, text: str, message: Message, session: str | None) -> Way | Denial:
+        """Whether the call may happen; waits for the broker. Whoever gets a `Way` frees it."""
+        try:
+            catalogue = self.catalogue
+        except CatalogueUnavailable:
+            return Denial("unavailable")
+        isolation = catalogue.isolation
+        if not self._slots.take(isolation.concurrent):
+            return Denial("too_many_at_once", {"retry_after": 1})
+        try:
+            decided = self._decided(catalogue, token, text, message, session)
+        except BaseException:
+            self._slots.free()
+            raise
+        if isinstance(decided, Denial):
+            self._slots.free()
+            return decided
+        return Way(decided, isolation.timeout, self._slots.free)
+
+    def _decided(
+        self, catalogue: Catalogue, token: VerifiedToken, text: str, message: Message, session: str | None
+    ) -> Running | Denial | None:
+        if self._decisions is None or self._outcomes is None:
+            return None
+        tool = (catalogue.tools or {}).get(message.tool or "")
+        digest = self._served.get(message.tool or "")
+        key = key_of(token, message, session, keyed=tool is not None and tool.keyed)
+        question = Question(token, text, message, unique(), digest, key)
+        if tool is not None and catalogue.record_after and tool.impact == READ:
+            answer = _by_catalogue(tool, question)
+        else:
+            try:
+                answer = self._decisions.ask(question)
+            except Unanswered:
+                return Denial("unavailable")
+        if isinstance(answer, Permit):
+            return Running(question, answer, self._outcomes.ended, self._clock())
+        return answer
+
+
+def _by_catalogue(tool: Tool, question: Question) -> Permit | Denial:
+    """What the broker would say of a call of a reading tool, whose scopes were looked at before."""
+    if not tool.open:
+        return Denial("stage")
+    if tool.changed or (tool.digest is not None and question.schema_digest not in (None, tool.digest)):
+        return Denial("tool_changed")
+    return Permit(None, tool.obligations)
+
+
+def scopes_of(catalogue: Catalogue, message: Message) -> Sequence[str] | None:
+    """The scopes that a message needs; None for a tool that this resource does not list."""
+    if message.method != "tools/call" or catalogue.tools is None:
+        return ()
+    found = catalogue.tools.get(message.tool) if message.tool is not None else None
+    return None if found is None else found.scopes
