@@ -1,9 +1,12 @@
 """What tests of decisions share: questions as a resource's server asks them, and answers held to their shape."""
 
 import json
+from dataclasses import replace
 
 from werkzeug.test import TestResponse
 
+from broker.estate.model import Impact, Tool
+from broker.runtime.database import Transaction
 from tests.lab import ISSUER, TICKETS, Lab, basic, claims
 
 REASONS = (
@@ -118,3 +121,28 @@ def denied(
 def scoped(lab: Lab, scope: str, user: str = "alice", **more: str | None) -> str:
     """An access token of this user for the ticket desk with these scopes."""
     return lab.tokens(user=user, scope=scope, **more)["access_token"]
+
+
+def tool(name: str, *scopes: str, impact: Impact = Impact.READ, **more: object) -> Tool:
+    return Tool(name, scopes, impact, **more)  # type: ignore[arg-type]
+
+
+def desk(lab: Lab, *tools: Tool, resource: str = "tickets", **changes: object) -> None:
+    """Change the ticket desk (or another resource): these tools in place of those of their names, and members."""
+
+    def work(tx: Transaction) -> None:
+        found = next(one for one in lab.broker.changes.resources(tx) if one.id == resource)
+        named = {one.name: one for one in (*found.tools, *tools)}
+        lab.broker.changes.put_resource(tx, replace(found, tools=tuple(named.values()), **changes))
+
+    lab.change(work)
+
+
+def problem(response: TestResponse, status: int, error: str) -> dict[str, object]:
+    """Problem details: the code, no secret, nothing cacheable; and it is recorded."""
+    assert response.status_code == status, (response.status_code, response.get_data(as_text=True))
+    assert response.mimetype == "application/problem+json"
+    body: dict[str, object] = response.json
+    assert (body["error"], body["status"], body["title"]) == (error, status, error)
+    assert isinstance(body["detail"], str) and response.headers["Cache-Control"] == "no-store"
+    return body

@@ -9,7 +9,7 @@ from broker.decisions import rules
 from broker.decisions.model import CALLS, MOST_INTENT, Case
 from broker.decisions.schemas import Schemas
 from broker.denials import live as denials
-from broker.denials.model import Target
+from broker.denials.model import Kind, Target
 from broker.estate import rules as estate_rules
 from broker.estate.estate import Estate
 from broker.estate.model import Resource, Tool
@@ -154,11 +154,14 @@ _NO_OBJECT = {"pointer": "/arguments", "keyword": "type"}
 
 
 def _off(tx: Transaction, off: Target, now: float) -> Refused:
-    """What was revoked or deleted makes the token worth nothing; what was switched off can be switched on again."""
-    reason = live.refused(off)
+    """What was revoked or deleted makes the token worth nothing; what was switched off can be switched on again.
+
+    Who a user is stands in no record's text.
+    """
+    detail = off.kind.value if off.kind is Kind.USER else f"{off.kind.value} {off.id}"
     if denials.ended(tx, off, now):
-        return Refused(Why.TOKEN_INVALID, f"{reason.reason.value} {reason.detail}".strip())
-    return Refused(Why.SWITCHED_OFF, reason.detail, kind=off.kind.value)
+        return Refused(Why.TOKEN_INVALID, f"revoked: {detail}")
+    return Refused(Why.SWITCHED_OFF, detail, kind=off.kind.value)
 
 
 def _digest(

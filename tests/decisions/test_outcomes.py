@@ -1,10 +1,12 @@
 """What became of a call: said once, by the resource's own server, and told to duplicates."""
 
-from tests.deciding import denied, permitted, post, question, scoped
+from tests.deciding import denied, permitted, post, scoped
 from tests.lab import Lab
 
 
-def report(lab: Lab, decision: str, client_id: str = "tickets-server", door: str = "", **said: object) -> object:
+def report(
+    lab: Lab, decision: str, client_id: str = "tickets-server", door: str = "", **said: object
+) -> object:
     return post(lab, "outcomes", {"decision_id": decision, "status": "ok", **said}, client_id, door)
 
 
