@@ -104,5 +104,3 @@ def state(lab: Lab, approval: str) -> str:
 def refunds(lab: Lab, user: str = "alice", **more: str | None) -> str:
     """An access token for refunds."""
     return scoped(lab, "refunds:write", user, **more)
-
-
