@@ -7,13 +7,13 @@ from werkzeug.test import TestResponse
 
 from broker.denials.model import Kind, Target
 from broker.estate.catalogue.model import Definition, Hints, Listed
-from broker.estate.model import ApprovalRule, Bounds, Impact, Isolation, Limits, Recording, Scope, Stage
+from broker.estate.model import ApprovalRule, Bounds, Impact, Isolation, Limits, Recording, Stage
 from broker.protocol import jws
 from broker.protocol.jwk import keys_from_jwks
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from tests.deciding import desk, post, problem, tool
-from tests.lab import ACME, FILES, ISSUER, SECRETS, TICKETS, Lab, basic
+from tests.lab import ACME, FILES, ISSUER, SECRETS, TICKETS, Lab, basic, header
 
 SCHEMA = {"type": "object", "properties": {"number": {"type": "string"}}}
 ORIGIN = Origin("req_test", "cli", ISSUER)
@@ -79,8 +79,8 @@ def test_it_says_all_that_a_guard_must_know(lab: Lab) -> None:
         record=Recording.AFTER,
     )
     claims = read(lab)
-    iat = claims.pop("iat")
-    assert iat == int(lab.clock.now())
+    begun, ends = claims.pop("iat"), claims.pop("exp")
+    assert isinstance(begun, int) and begun <= lab.clock.now() < ends == begun + 3600
     assert {name: value for name, value in claims.items() if name not in ("tools", "scopes")} == {
         "iss": ISSUER,
         "aud": "tickets-server",
@@ -193,16 +193,30 @@ def test_who_has_it_already_is_told_so_and_a_change_is_told_again(lab: Lab) -> N
     assert "Content-Type" not in same.headers or same.data == b""
     lab.clock.advance(1)
     assert fetch(lab).data == first.data, "signed once, not for each request"
-    desk(lab, scopes=(Scope("tickets:read", "Read"),), tools=())
+    desk(lab, limits=Limits(per_minute=1))
     changed = fetch(lab, **{"If-None-Match": etag})
     assert changed.status_code == 200 and changed.headers["ETag"] != etag
 
 
-def test_another_key_signs_anew_what_is_the_same(lab: Lab) -> None:
+def test_it_is_signed_anew_in_time_and_with_the_key_of_now(lab: Lab) -> None:
     first = fetch(lab)
     lab.broker.door_keys.rotate(ISSUER, "ES256")
-    again = fetch(lab)
-    assert again.headers["ETag"] == first.headers["ETag"] and again.data != first.data
+    lab.clock.advance(lab.broker.settings.key_publish_before)
+    lab.broker.tend()
+    lab.clock.advance(1)
+    again = fetch(lab, **{"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    kids = {header(one.get_data(as_text=True))["kid"] for one in (first, again)}
+    assert len(kids) == 2 and read(lab)["exp"] > lab.clock.now() + 1800
+
+
+def test_replicas_say_the_same_under_the_same_etag(lab: Lab) -> None:
+    other = lab.replica()
+    try:
+        mine, theirs = fetch(lab), fetch(other)
+    finally:
+        other.broker.close()
+    assert mine.headers["ETag"] == theirs.headers["ETag"] and mine.headers["ETag"].startswith("W/")
 
 
 def test_another_resources_client_learns_no_more_than_of_a_random_id(lab: Lab) -> None:

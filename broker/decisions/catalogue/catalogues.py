@@ -19,10 +19,14 @@ from broker.protocol.origin import Origin
 from broker.runtime.clock import Clock
 from keys.ring import Keyring
 
+LIFETIME = 3600
+"""Seconds for which a guard may follow it; it is signed anew well before."""
+_ANEW = 900
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """`etag` is of what is said: it stays while only who signs, and when, has changed."""
+    """`etag` is of what is said, not of its signature: it is the same at every replica."""
 
     token: str
     etag: str
@@ -31,7 +35,7 @@ class Signed:
 class Catalogues:
     def __init__(self, estate: Callable[[], Estate], keys: DoorKeys, clock: Clock, callers: Callers) -> None:
         self._estate, self._keys, self._clock, self._callers = estate, keys, clock, callers
-        self._made: tuple[Estate, Keyring, dict[tuple[str, str], Signed]] | None = None
+        self._made: tuple[Estate, Keyring, float, dict[tuple[str, str], Signed]] | None = None
 
     def read(self, door: Door, attempt: Attempt, resource_id: str, origin: Origin) -> Signed:
         """The catalogue, for the resource's own client; OAuthError, recorded: 404 also for what is another's."""
@@ -53,17 +57,19 @@ class Catalogues:
 
     def _signed(self, door: Door, resource: Resource, estate: Estate) -> Signed:
         self._keys.ready(door.issuer, resource.algorithm)
-        ring, made = self._keys.ring(), self._made
-        if made is None or made[0] is not estate or made[1] is not ring:
-            made = self._made = (estate, ring, {})
+        ring, made, now = self._keys.ring(), self._made, self._clock.now()
+        since = now - now % _ANEW
+        if made is None or made[0] is not estate or made[1] is not ring or made[2] != since:
+            made = self._made = (estate, ring, since, {})
         key = door.issuer, resource.id
-        if key not in made[2]:
-            members = {
+        if key not in made[3]:
+            claims = {
                 "iss": door.issuer,
                 "aud": resource.client_id,
+                "iat": int(since),
+                "exp": int(since) + LIFETIME,
                 **document.document(estate, resource),
             }
-            claims = {**members, "iat": int(self._clock.now())}
             token = self._keys.statement(door.issuer, resource.algorithm, TYP_CATALOGUE, claims)
-            made[2][key] = Signed(token, hashlib.sha256(jcs.canonical(members)).hexdigest()[:32])
-        return made[2][key]
+            made[3][key] = Signed(token, hashlib.sha256(jcs.canonical(claims)).hexdigest()[:32])
+        return made[3][key]

@@ -25,8 +25,8 @@ def document(estate: Estate, resource: Resource) -> Members:
         "default_scopes": list(rules.defaults(resource)),
         "scopes": [_scope(resource, scope) for scope in resource.scopes],
         "tools": [_tool(resource, tool) for tool in resource.tools],
-        "limits": _said(asdict(resource.limits)),
-        "isolation": _said(asdict(resource.isolation)),
+        "limits": _bounds(asdict(resource.limits)),
+        "isolation": _bounds(asdict(resource.isolation)),
     }
 
 
@@ -67,9 +67,11 @@ def _tool(resource: Resource, tool: Tool) -> Members:
 
 
 def _said(members: Mapping[str, object]) -> Members:
-    """Without what is None, and without bounds that bound nothing."""
-    found = {
-        name: _said(value) if isinstance(value, dict) and name.startswith("per_") else value
-        for name, value in members.items()
-    }
+    """Without what is None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _bounds(members: Mapping[str, object]) -> Members:
+    """The same all the way down, and without what bounds nothing."""
+    found = {name: _bounds(value) if isinstance(value, dict) else value for name, value in members.items()}
     return {name: value for name, value in found.items() if value is not None and value != {}}

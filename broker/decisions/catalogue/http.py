@@ -32,7 +32,7 @@ def blueprint(catalogues: Catalogues, desk: Desk) -> Blueprint:
         response = respond.signed(found.token, f"application/{TYP_CATALOGUE}")
         response.headers.pop("Pragma")
         response.headers["Cache-Control"] = "private, no-cache"
-        response.set_etag(found.etag)
+        response.set_etag(found.etag, weak=True)
         response.make_conditional(request)
         return response
 
