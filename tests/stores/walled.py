@@ -16,6 +16,7 @@ from broker.authorization.choices import store as choices
 from broker.authorization.device import store as devices
 from broker.authorization.logout import store as notices
 from broker.authorization.pushed import store as pushes
+from broker.control.policy import store as policies
 from broker.denials import store as denials
 from broker.denials.model import Kind, Target
 from broker.estate.claims import store as claims
@@ -32,7 +33,7 @@ from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
 from broker.tokens import store as tokens
 from tests.house.test_stores import wall_column
-from tests.stores import vaulted, vouched
+from tests.stores import approving, bounded, vaulted, vouched
 from tests.stores.samples import (
     CHALLENGE,
     DOOR,
@@ -98,6 +99,8 @@ def seed(tx: Transaction) -> None:
         tenants.put(tx, Tenant(owner, f"name {m}"))
         users.put(tx, User(f"user-{m}", m, None, (Membership(owner, (m,)),)))
         vaulted.seed(tx, m, owner)
+        approving.seed(tx, m, owner)
+        bounded.seed(tx, m, owner)
         clients.put(tx, replace(client(m, owner, unused_until=LATER), fingerprint=f"print {m}"))
         clients.hand_over(tx, f"client-{m}", f"held {m}")
         clients.set_secrets(tx, f"client-{m}", owner, [Secret(f"secret {m}", None)])
@@ -115,6 +118,7 @@ def seed(tx: Transaction) -> None:
         authorization.add_grant(tx, shared)
         choices.keep(tx, choice(m, owner))
         claims.add(tx, claim(m, owner))
+        policies.put(tx, owner, f"text {m}", NOW)
         notices.add(tx, notice(m, owner))
         authorization.add_code(tx, f"code-{m}", code(m, owner))
         devices.add(tx, f"waiting-{m}", f"typed-{m}", device(m, owner))
@@ -169,6 +173,12 @@ def _cases() -> Iterator[Case]:
         adds=True,
     )
     yield case(users.remove, lambda tx, o: users.remove(tx, "user-both") and None)
+
+    yield case(users.holding, lambda tx, o: users.holding(tx, o, mark(o), 9))
+    yield case(
+        federation.beside,
+        lambda tx, o: federation.beside(tx, f"https://{mark(o)}.example", f"subject-{mark(o)}"),
+    )
 
     yield case(users.place, lambda tx, o: users.place(tx, "user-both", Membership(o, ("taken over",), {})))
 
@@ -284,6 +294,9 @@ def _cases() -> Iterator[Case]:
     yield case(choices.forget, lambda tx, o: choices.forget(tx, f"user-{mark(o)}", f"client-{mark(o)}"))
     yield case(choices.sweep, lambda tx, o: choices.sweep(tx, LATER))
 
+    yield case(policies.put, lambda tx, o: policies.put(tx, o, "other", LATER), adds=True)
+    yield case(policies.every, lambda tx, o: policies.every(tx))
+    yield case(policies.remove, lambda tx, o: policies.remove(tx, o))
     yield case(claims.add, lambda tx, o: claims.add(tx, claim("new", o)), adds=True)
     yield case(claims.get, lambda tx, o: claims.get(tx, f"claim-{mark(o)}"))
     yield case(claims.at, lambda tx, o: claims.at(tx, o, f"https://{mark(o)}.example/mcp"))
@@ -364,7 +377,7 @@ def _cases() -> Iterator[Case]:
     yield case(denials.off, lambda tx, o: denials.off(tx, [off(o)], NOW))
     yield case(denials.newest, lambda tx, o: denials.newest(tx))
     yield case(denials.stands, lambda tx, o: denials.stands(tx, off(o), NOW, final=False))
-    for function, call, adds in vaulted.cases(mark):
+    for function, call, adds in (*vaulted.cases(mark), *bounded.cases(mark), *approving.cases(mark)):
         yield case(function, call, adds=adds)
     yield case(denials.lift, lambda tx, o: denials.lift(tx, off(o), NOW))
     yield case(denials.sweep, lambda tx, o: denials.sweep(tx, LATER))

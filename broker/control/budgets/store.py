@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
-    or_,
     select,
     update,
 )
@@ -49,12 +48,12 @@ spent_table = Table(
 _BOUNDS = ("per_minute", "concurrent", "calls_per_day", "budget_per_day")
 _NAME = (spent_table.c.tenant, spent_table.c.level, spent_table.c.id, spent_table.c.day)
 _NEXT_CALLS, _NEXT_COST = spent_table.c.calls + 1, spent_table.c.cost + bindparam("more", type_=Float)
-_MOST_CALLS, _MOST_COST = bindparam("most_calls", type_=Integer), bindparam("most_cost", type_=Float)
 _ROUNDING = 1e-6
 """Tenths do not add up exactly."""
+_NO_LIMIT = 2**31 - 1
 _FITS = and_(
-    or_(_MOST_CALLS.is_(None), _NEXT_CALLS <= _MOST_CALLS),
-    or_(_MOST_COST.is_(None), _NEXT_COST <= _MOST_COST + _ROUNDING),
+    bindparam("most_calls", type_=Integer) >= _NEXT_CALLS,
+    bindparam("most_cost", type_=Float) >= _NEXT_COST,
 )
 _SPEND = {
     name: made(spent_table)
@@ -91,8 +90,8 @@ def spend(tx: Transaction, tenant: str, bound: Bound, day: int, cost: float) -> 
         id=bound.id,
         day=day,
         more=cost,
-        most_calls=most.calls_per_day,
-        most_cost=most.budget_per_day,
+        most_calls=_NO_LIMIT if most.calls_per_day is None else most.calls_per_day,
+        most_cost=1e300 if most.budget_per_day is None else most.budget_per_day + _ROUNDING,
     ).first()
     return None if row is None else Spent(tenant, bound.level, bound.id, day, row.calls, row.cost)
 
