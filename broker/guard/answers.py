@@ -8,7 +8,7 @@ from broker.guard.jsonrpc import dumped
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_EVENT_END = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 
 Told = Callable[[dict[str, object]], dict[str, object] | None]
 Named = Callable[[str, str, str | None], None]

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 from broker.guard.isolation import Isolation
 from broker.guard.obligations import Obligations
+from broker.guard.step_up import SignIn
 
-KEYED = frozenset({"reversible_write", "external_write"})
-"""The impact classes whose calls need an idempotency key."""
 READ = "read"
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`impact` None: not known, as of tools that were given by hand. `open`: its class is within the stage.
+    """`impact` is its class; None: not known, as of tools that were given by hand. `open`: it is within the stage.
 
-    `digest` is of the definition that somebody looked at; `changed`: the server says something else by now.
+    `keyed`: a call needs an idempotency key. `digest` is of the definition that somebody looked at; `changed`: the
+    server says something else by now.
     """
 
     name: str
@@ -24,23 +24,20 @@ class Tool:
     digest: str | None = None
     changed: bool = False
     open: bool = True
+    keyed: bool = False
     obligations: Obligations = field(default_factory=Obligations)
-
-    @property
-    def keyed(self) -> bool:
-        return self.impact in KEYED
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """`tools` None: any tool may be called. `record_after`: calls of `read` tools are told of afterwards."""
+    """`tools` None: any tool may be called. `sign_ins`: the sign-in that a scope takes. `record_after`: calls of
+    `read` tools are told of afterwards."""
 
     tools: Mapping[str, Tool] | None
     implies: Mapping[str, Collection[str]] = field(default_factory=dict)
+    sign_ins: Mapping[str, SignIn] = field(default_factory=dict)
     isolation: Isolation = field(default_factory=Isolation)
     record_after: bool = False
-    issuers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    default_scopes: tuple[str, ...] = ()
 
 
 Source = Callable[[], Catalogue]
@@ -55,5 +52,5 @@ def by_hand(
     tools: Mapping[str, Sequence[str]] | None, implies: Mapping[str, Collection[str]], isolation: Isolation
 ) -> Source:
     named = None if tools is None else {name: Tool(name, tuple(scopes)) for name, scopes in tools.items()}
-    catalogue = Catalogue(named, implies, isolation)
+    catalogue = Catalogue(named, implies, isolation=isolation)
     return lambda: catalogue

@@ -50,6 +50,17 @@ class Control:
         """That of now; CatalogueUnavailable."""
         return self._source()
 
+    def scopes_for(self, message: Message) -> Sequence[str] | None:
+        """The scopes that a message needs; None for a tool that this resource does not list."""
+        tools = self.catalogue.tools
+        if message.method != "tools/call" or tools is None:
+            return ()
+        found = tools.get(message.tool) if message.tool is not None else None
+        if found is None:
+            return None
+        # No token can have them above the stage; the decision says so, and records what it would have taken.
+        return found.scopes if found.open or not self.decides else ()
+
     def serves(self, tool: Mapping[str, object]) -> str | None:
         """Note a tool as the server defines it; its digest, None where it has none."""
         name, said, schema = (tool.get(member) for member in ("name", "description", "inputSchema"))
@@ -127,11 +138,3 @@ def _by_catalogue(tool: Tool, question: Question) -> Permit | Denial:
     if tool.changed or (tool.digest is not None and question.schema_digest not in (None, tool.digest)):
         return Denial("tool_changed")
     return Permit(None, tool.obligations)
-
-
-def scopes_of(catalogue: Catalogue, message: Message) -> Sequence[str] | None:
-    """The scopes that a message needs; None for a tool that this resource does not list."""
-    if message.method != "tools/call" or catalogue.tools is None:
-        return ()
-    found = catalogue.tools.get(message.tool) if message.tool is not None else None
-    return None if found is None else found.scopes

@@ -166,12 +166,12 @@ def _read(value: object) -> Permit | Denial:
     decision_id = members.get("decision_id")
     known = decision_id if isinstance(decision_id, str) else None
     if value["decision"]:
-        return Permit(known, _obligations(members.get("obligations")))
+        return Permit(known, obligations_of(members.get("obligations")))
     reason = members.get("reason")
     return Denial(reason if isinstance(reason, str) else "policy_denied", members, known)
 
 
-def _obligations(value: object) -> Obligations:
+def obligations_of(value: object) -> Obligations:
     """ValueError for one that is not understood: what has to be done is not left undone."""
     redact: list[object] = []
     most: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from broker.guard.clock import Clock, unique
-from broker.guard.fetch import Answer, RequestFailed, basic
+from broker.guard.fetch import Answer, RequestFailed
 from broker.guard.running import Running
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.dpop import ProofKey
@@ -60,15 +60,14 @@ class Exchange:
         self,
         post: Post,
         clock: Clock,
-        client_id: str,
-        client_secret: str,
+        credentials: Mapping[str, str],
         proof_key: ProofKey | None = None,
     ) -> None:
         self._post = post
         self._clock = clock
         self._proof_key = proof_key
         self._nonces: dict[str, str] = {}
-        self._headers = basic(client_id, client_secret)
+        self._headers = dict(credentials)
         self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._lock = threading.Lock()
 

@@ -12,6 +12,7 @@ from broker.protocol.redirect_uri import is_loopback
 
 LARGEST = 256 * 1024
 SECONDS = 5.0
+_NOT_MODIFIED = 304
 _LIMITS = httpx2.Limits(max_connections=32, max_keepalive_connections=8)
 
 
@@ -42,9 +43,9 @@ class Http:
         # The environment's proxies are not read; a server behind one hands in a client of its own.
         self._client = client or httpx2.Client(trust_env=False, limits=_LIMITS)
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, url: str, headers: Mapping[str, str] | None = None, largest: int = LARGEST) -> Answer:
         """The answer to a GET; RequestFailed."""
-        return self._send("GET", url, headers or {})
+        return self._send("GET", url, headers or {}, largest=largest)
 
     def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         """The answer to a form sent; RequestFailed."""
@@ -61,6 +62,7 @@ class Http:
         headers: Mapping[str, str],
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        largest: int = LARGEST,
     ) -> Answer:
         if urlsplit(url).scheme != "https" and not is_loopback(url):
             raise RequestFailed("only https, or http on loopback")
@@ -77,14 +79,14 @@ class Http:
                 timeout=SECONDS,
                 follow_redirects=False,
             ) as response:
-                if response.is_redirect:
+                if response.is_redirect and response.status_code != _NOT_MODIFIED:
                     raise RequestFailed("a redirect")
                 if "content-encoding" in response.headers:
                     raise RequestFailed("a compressed answer, which was not asked for")
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
-                    if len(body) > LARGEST or self._clock() > until:
+                    if len(body) > largest or self._clock() > until:
                         raise RequestFailed("too large or too slow")
                 return Answer(response.status_code, response.headers, bytes(body))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

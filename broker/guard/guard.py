@@ -1,26 +1,28 @@
 """OAuth 2.1 section 5 and MCP authorization: everything that an MCP server needs, in one object."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from broker.guard import catalogue, control, enforce, step_up
+from broker.guard import catalogue, enforce, step_up
+from broker.guard.calls import Calls, in_progress
 from broker.guard.certificate import Certificates
-from broker.guard.clock import Clock, system, unique
+from broker.guard.clock import Clock, system
 from broker.guard.control import Control
-from broker.guard.exchange import Call, Exchange
-from broker.guard.fetch import Http
+from broker.guard.decision import Decisions
+from broker.guard.exchange import Exchange
+from broker.guard.fetch import Http, basic
 from broker.guard.isolation import Isolation, Reach
 from broker.guard.jsonrpc import Message
 from broker.guard.jwks import JwksSource, RemoteJwks
 from broker.guard.metadata import metadata_of
 from broker.guard.origin import Origins
+from broker.guard.outcome import Outcomes
 from broker.guard.possession import Memory, Possession, Replays, Sent
-from broker.guard.running import Running
+from broker.guard.published import Issuers, Publisher
 from broker.guard.step_up import SignIn
 from broker.guard.verifier import Tenants, VerifiedToken, Verifier
 from broker.protocol import dpop
@@ -30,10 +32,8 @@ from broker.protocol.dpop import ProofKey
 from broker.protocol.jws import ALGORITHMS
 from broker.protocol.nonces import Nonces
 
-_call: ContextVar[Call | None] = ContextVar("guard_call", default=None)
 
-
-class Guard:
+class Guard(Calls):
     """Guards one resource.
 
     `resource` is its URI, the audience of its tokens. `issuers` maps each issuer to its tenants (names, or
@@ -87,7 +87,11 @@ class Guard:
         hide: bool = True,
         controlled: Control | None = None,
     ) -> None:
-        self.resource = resource
+        requests, proof_key = Http(clock, http), ProofKey(dpop_key) if dpop_key is not None else None
+        own = basic(client_id, client_secret) if client_id is not None and client_secret is not None else None
+        exchange = Exchange(requests.post, clock, own, proof_key) if own is not None else None
+        reach = Reach(lambda: self.control.catalogue.isolation.egress, _inbound)
+        super().__init__(resource, clock, exchange, proof_key, reach)
         self.origins = Origins(resource, allowed_hosts, allowed_origins)
         # A client that finds no scope named anywhere asks for every scope of the authorization server.
         supported = tuple(scopes_supported) or _scopes_of(tools or {})
@@ -99,27 +103,54 @@ class Guard:
             url=resource_metadata_url,
             dpop_required=dpop_required,
             certificates=certificate_header is not None,
-            details=tools is not None,
+            details=tools is not None or controlled is not None,
         )
         by_hand = catalogue.by_hand(tools, implies or {}, isolation or Isolation())
         self.control = controlled or Control(by_hand, clock, hide=hide)
-        self._reach = Reach(lambda: self.control.catalogue.isolation.egress, self._inbound)
         self._sign_ins = sign_ins or {}
         self._default_scopes = tuple(default_scopes) or supported
-        requests = Http(clock, http)
         self._verifier = Verifier(
             issuers, resource, algorithms, keys or RemoteJwks(requests.get, clock), clock
         )
         nonces = Nonces(dpop_nonce_key) if dpop_nonce_key is not None else None
         self.possession = Possession(resource, clock, replays or Memory(), nonces, required=dpop_required)
         self.certificates = Certificates(certificate_header, trusted_proxies)
-        self._clock = clock
-        self._proof_key = ProofKey(dpop_key) if dpop_key is not None else None
-        self._exchange = (
-            Exchange(requests.post, clock, client_id, client_secret, self._proof_key)
-            if client_id is not None and client_secret is not None
-            else None
-        )
+
+    @classmethod
+    def from_broker(
+        cls,
+        issuer: str,
+        resource_id: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        http: httpx2.Client | None = None,
+        keys: JwksSource | None = None,
+        clock: Clock = system,
+        hide: bool = True,
+        **options: Any,
+    ) -> "Guard":
+        """A guard of a resource that the broker knows: all of it is read from its catalogue at the door `issuer`.
+
+        `client_id` and `client_secret` are the resource's own. A decision is asked for each call, and what became of it
+        is told. CatalogueUnavailable where the door does not answer now; `options` are those of `Guard`.
+        """
+        requests, own = Http(clock, http), basic(client_id, client_secret)
+        keys = keys or RemoteJwks(requests.get, clock)
+        publisher = Publisher(requests.get, keys, clock, issuer, resource_id, client_id, own)
+        known = publisher.now()
+        decisions = Decisions(requests.post_json, known.resource, own)
+        outcomes = Outcomes(requests.post_json, own)
+        given = {
+            "resource": known.resource,
+            "resource_name": known.name,
+            "issuers": Issuers(publisher, issuer),
+            "scopes_supported": known.scopes,
+            "default_scopes": known.default_scopes,
+            "controlled": Control(publisher, clock, decisions, outcomes, hide=hide),
+        }
+        own_client = {"client_id": client_id, "client_secret": client_secret}
+        return cls(**{**given, **own_client, "http": http, "keys": keys, "clock": clock, **options})
 
     def verify(self, token: str, sent: Sent | None = None) -> VerifiedToken:
         """The verified token of whoever may use it; TokenRefused. `sent` is how the request presents it.
@@ -128,7 +159,7 @@ class Guard:
         keys: from a coroutine, use `verify_async`.
         """
         verified = self._verifier.verify(token)
-        call = _call.get()
+        call = in_progress()
         if sent is not None or call is None or call.text != token or verified.audience != self.resource:
             self.possession.check(verified, token, sent)
         return verified
@@ -144,7 +175,7 @@ class Guard:
 
     def scopes_for(self, message: Message) -> Sequence[str] | None:
         """The scopes that a message needs; None for a tool that this resource does not list."""
-        return control.scopes_of(self.control.catalogue, message)
+        return self.control.scopes_for(message)
 
     def within_details(self, token: VerifiedToken, message: Message) -> bool:
         """Whether the message is one that the token's authorization details are about; of a token without, any is."""
@@ -160,7 +191,8 @@ class Guard:
 
     def weaker(self, token: VerifiedToken, needed: Sequence[str]) -> SignIn | None:
         """None when the sign-in behind the token does for the scopes, else the one to name in the challenge."""
-        return step_up.lacking(token.claims, needed, self._sign_ins, self._clock())
+        demands = {**self.control.catalogue.sign_ins, **self._sign_ins}
+        return step_up.lacking(token.claims, needed, demands, self._clock())
 
     def challenge(
         self,
@@ -197,79 +229,10 @@ class Guard:
             max_age=wanted.max_age,
         )
 
-    @contextmanager
-    def calling(self, token: VerifiedToken, text: str, running: Running | None = None) -> Iterator[None]:
-        """Make this the current call of the context; the adapters do it."""
-        reset = _call.set(Call(token, text, running))
-        try:
-            yield
-        finally:
-            _call.reset(reset)
 
-    def is_calling(self, token: VerifiedToken) -> bool:
-        """Whether this is the token of the call in progress, which the adapter has let through."""
-        call = _call.get()
-        return call is not None and call.token.token_hash == token.token_hash
-
-    def current(self) -> VerifiedToken:
-        """The verified token of the call in progress; LookupError outside of one."""
-        return self._current_call().token
-
-    async def exchange(self, *, resource: str, scope: str | None = None, vault: bool = False) -> str:
-        """An access token for a downstream resource in the name of the current call; ExchangeRefused.
-
-        `vault`: a system that is not the server's own, whose token is a bearer token also with a `dpop_key`.
-        """
-        exchange, call = self._exchanging(), self._current_call()
-        kept = exchange.kept(call, resource, scope)
-        if kept is not None:
-            return kept
-        return await asyncio.to_thread(exchange.exchange, call, resource, scope, vault=vault)
-
-    def exchange_sync(self, *, resource: str, scope: str | None = None, vault: bool = False) -> str:
-        """As `exchange`, for tools that are plain functions."""
-        return self._exchanging().exchange(self._current_call(), resource, scope, vault=vault)
-
-    def outcome(
-        self, *, downstream_request_id: str | None = None, cost: float | None = None, undo: str | None = None
-    ) -> None:
-        """Say of the call in progress what its report will tell: the id that another system knows it by, what it
-        cost, how it is taken back. Nothing happens where nobody is told."""
-        running = self._current_call().running
-        if running is not None:
-            running.note(downstream_request_id=downstream_request_id, cost=cost, undo=undo)
-
-    def http(self) -> httpx2.AsyncClient:
-        """A client that reaches the `egress` hosts of the resource's isolation and no other, never with the token of
-        the call; close it."""
-        return self._reach.client()
-
-    def http_sync(self) -> httpx2.Client:
-        """As `http`, for tools that are plain functions."""
-        return self._reach.client_sync()
-
-    def dpop_proof(self, *, method: str, url: str, token: str, nonce: str | None = None) -> str:
-        """The DPoP header to send an exchanged token with, as `Authorization: DPoP`; LookupError without `dpop_key`."""
-        if self._proof_key is None:
-            raise LookupError("proofs need the resource's dpop_key")
-        return self._proof_key.proof(
-            method=method, url=url, now=self._clock(), jti=unique(), nonce=nonce, token=token
-        )
-
-    def _exchanging(self) -> Exchange:
-        if self._exchange is None:
-            raise LookupError("exchange needs the resource's client_id and client_secret")
-        return self._exchange
-
-    def _inbound(self) -> str | None:
-        call = _call.get()
-        return None if call is None else call.text
-
-    def _current_call(self) -> Call:
-        call = _call.get()
-        if call is None or call.token.audience != self.resource:
-            raise LookupError("no guarded call is in progress")
-        return call
+def _inbound() -> str | None:
+    call = in_progress()
+    return None if call is None else call.text
 
 
 def _scopes_of(tools: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

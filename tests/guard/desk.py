@@ -20,8 +20,8 @@ from tests.guard.conftest import ISSUER, RESOURCE, Clock, Issuer
 PERMIT = {"decision": True, "context": {"decision_id": "dec_1", "obligations": []}}
 TOOLS = {
     "search": Tool("search", ("tickets:read",), "read"),
-    "close": Tool("close", ("tickets:write",), "reversible_write"),
-    "refund": Tool("refund", ("refunds:write",), "external_write"),
+    "close": Tool("close", ("tickets:write",), "reversible_write", keyed=True),
+    "refund": Tool("refund", ("refunds:write",), "external_write", keyed=True),
 }
 ALL = "tickets:read tickets:write refunds:write"
 PAGE = "https://as.example/t/acme/approvals/apr_1"

@@ -178,7 +178,7 @@ def test_without_credentials_of_its_own_a_guard_does_not_exchange(issuer, clock)
 def test_nothing_that_is_printed_holds_a_token(guard, issuer) -> None:
     token = issuer.token()
     with guard.calling(guard.verify(token), token):
-        from broker.guard.guard import _call
+        from broker.guard.calls import _call
 
         assert token not in repr(_call.get())
 
