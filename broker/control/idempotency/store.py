@@ -46,8 +46,12 @@ permit_table = Table(
 )
 _SLOT = [permit_table.c.slot]
 _ADD = {
-    "sqlite": insert_on_sqlite(permit_table).on_conflict_do_nothing(index_elements=_SLOT),
-    "postgresql": insert_on_postgresql(permit_table).on_conflict_do_nothing(index_elements=_SLOT),
+    "sqlite": insert_on_sqlite(permit_table)
+    .on_conflict_do_nothing(index_elements=_SLOT)
+    .returning(permit_table.c.id),
+    "postgresql": insert_on_postgresql(permit_table)
+    .on_conflict_do_nothing(index_elements=_SLOT)
+    .returning(permit_table.c.id),
 }
 _FREE = (
     update(permit_table)
@@ -129,7 +133,7 @@ def sweep(tx: Transaction, now: float) -> None:
 
 
 def _added(tx: Transaction, permit: Permit, slot: str | None, slot_until: float, kept_until: float) -> bool:
-    done = tx.execute(
+    row = tx.execute(
         _ADD[tx.connection.dialect.name],
         id=permit.id,
         tenant=permit.tenant,
@@ -147,8 +151,8 @@ def _added(tx: Transaction, permit: Permit, slot: str | None, slot_until: float,
         kept_until=kept_until,
         outcome=None,
         reported_at=None,
-    )
-    return done.rowcount == 1
+    ).first()
+    return row is not None
 
 
 def _permit(row: Row[Any]) -> Permit:
