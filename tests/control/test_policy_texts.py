@@ -1,0 +1,219 @@
+"""What is wrong with a text of policies, and on which line; what Cedar can see of arguments; the schema."""
+
+import pytest
+
+from broker.control.policy import arguments, reading, schema
+from broker.control.policy.arguments import Unsayable
+from broker.control.policy.model import SERVER
+from tests.control.calls import resource
+
+DESK = resource()
+FORBID = '@id("x") forbid (principal, action, resource)'
+RELAXES = (
+    '@id("x") @relaxes("approval") @cites("r") @expires("2027-01-31T00:00:00Z") @signed_by("bob, carol") '
+    "permit (principal, action, resource);"
+)
+
+
+def faults(text: str, tenant: str = SERVER) -> list[str]:
+    return [str(fault) for fault in reading.check(text, [DESK], tenant)]
+
+
+def test_a_text_without_policies_and_one_with_many_are_read() -> None:
+    assert faults("") == faults("// nothing; here\n") == []
+    assert (
+        faults(f'{FORBID};\n@id("y") permit (principal, action, resource) when {{ "a;//" == "a" }}; // end')
+        == []
+    )
+    assert [
+        policy.line for policy in reading.read(f"\n// why;\n{FORBID};\n\n" + FORBID.replace("x", "y") + ";")
+    ] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("nonsense", "line 1: unexpected end of input"),
+        (f"{FORBID};\n\nnonsense;", "line 3: unexpected token `;`"),
+        (f"{FORBID};\n{FORBID};", "line 2: x: its name is taken by line 1"),
+        ("forbid (principal, action, resource);", "line 1: give it a name: @id"),
+        ('@id("a b") forbid (principal, action, resource);', "line 1: a b: give it a name: @id"),
+        (
+            '@id("mcp.mine") forbid (principal, action, resource);',
+            "line 1: mcp.mine: names that begin with mcp.",
+        ),
+        (
+            '@id("x") permit (principal == ?principal, action, resource);',
+            "line 1: write one policy without slots",
+        ),
+        (f"{FORBID} when {{ principal.shoe }};", "line 1: x: "),
+        (
+            '\n@id("x") forbid (principal, action == Action::"tickets/rfund", resource);',
+            "line 2: x: unrecognized action",
+        ),
+        (
+            '@id("x") forbid (principal, action == Action::"call", resource);',
+            "line 1: x: every tool is an action of its",
+        ),
+        (
+            '@id("x") forbid (principal, action, resource in Family::"tickets/pay");',
+            'line 1: x: there is no Family::"tickets/pay"',
+        ),
+        (f'{FORBID} when {{ resource == Tool::"refund" }};', 'line 1: x: there is no Tool::"refund"'),
+        (f'{FORBID} when {{ resource in Resource::"ticket" }};', 'line 1: x: there is no Resource::"ticket"'),
+        (f'{FORBID} when {{ context.now > datetime("soon") }};', "line 1: x: "),
+        (
+            '@asks("approval") @id("x") permit (principal, action, resource);',
+            'line 1: x: @asks("approval") is said of a forbid',
+        ),
+        (
+            f'@asks("leave") {FORBID} unless {{ context.approved }};',
+            'line 1: x: @asks("approval") is said of a forbid',
+        ),
+        (f'@asks("approval") {FORBID};', "line 1: x: what asks for an approval gives way to one"),
+        (f'@relaxes("approval") {FORBID};', 'line 1: x: @relaxes("approval") is said of a permit'),
+        (f'@expires("2027-01-01T00:00:00Z") {FORBID};', "line 1: x: @expires is said with @relaxes alone"),
+        (RELAXES.replace('@cites("r") ', ""), "line 1: x: what relaxes an approval cites"),
+        (RELAXES.replace('@cites("r")', '@cites(" ")'), "line 1: x: what relaxes an approval cites"),
+        (
+            RELAXES.replace("2027-01-31T00:00:00Z", "2027-01-31T00:00:00"),
+            "line 1: x: what relaxes an approval ends",
+        ),
+        (RELAXES.replace("2027-01-31T00:00:00Z", "never"), "line 1: x: what relaxes an approval ends"),
+        (RELAXES.replace("bob, carol", "bob"), "line 1: x: what relaxes an approval was signed by two"),
+        (
+            RELAXES.replace("bob, carol", "bob, Bob ,"),
+            "line 1: x: what relaxes an approval was signed by two",
+        ),
+        ("/" * (reading.LONGEST + 1), "line 1: the text is longer than"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(text: str, fault: str) -> None:
+    found = faults(text)
+    assert any(one.startswith(fault) for one in found), found
+
+
+def test_what_fits_is_not_refused() -> None:
+    assert faults(RELAXES) == []
+    call = 'action in Action::"call"'
+    assert (
+        faults(
+            f'@id("x") @asks("approval") forbid (principal, {call}, resource) unless {{ context.approved }};'
+        )
+        == []
+    )
+    family = 'resource in Family::"tickets/payments"'
+    assert faults(f'@id("x") forbid (principal, action == Action::"tickets/refund", {family});') == []
+
+
+def test_a_tenant_can_only_forbid() -> None:
+    assert faults(f"{FORBID};", "acme") == []
+    permit = FORBID.replace("forbid", "permit") + ";"
+    assert faults(permit) == []
+    for text in (permit, RELAXES):
+        assert faults(text, "acme") == ["line 1: x: the policies of a tenant can only forbid"]
+    assert [policy.id for policy in reading.read(f"{FORBID};", "acme")] == ["acme/x"]
+
+
+def test_of_many_faults_of_one_policy_a_few_are_told() -> None:
+    found = faults(
+        "".join(f'@id("x") forbid (principal, action, resource) when {{ context.{"a" * n} }};' for n in (1,))
+    )
+    assert len(found) == 4 and found[-1].endswith("more of that kind")
+
+
+SCHEMA = {
+    "properties": {
+        "text": {"type": "string", "enum": ["a"]},
+        "whole": {"type": "integer"},
+        "price": {"type": "number"},
+        "sure": {"type": "boolean"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "to": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "either": {"type": ["string", "null"]},
+        "other": {"$ref": "#/$defs/x", "type": "string"},
+        "any": {},
+        "lists": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
+        "free": {"type": "object"},
+        "__entity": {"type": "string"},
+    },
+    "required": ["text", "either"],
+}
+
+
+def test_arguments_have_the_type_of_their_schema_where_it_is_simple() -> None:
+    record = arguments.record(SCHEMA)
+    assert {name: needed for name, (_, needed) in record.members.items()} == {
+        "text": True,
+        "whole": False,
+        "price": False,
+        "sure": False,
+        "tags": False,
+        "to": False,
+    }
+    given = {
+        "text": "a",
+        "whole": 1e2,
+        "price": 12.5,
+        "sure": True,
+        "tags": ["x"],
+        "to": {"name": "b", "more": 1},
+        "either": None,
+        "more": {"__extn": {"fn": "ip", "arg": "::"}},
+    }
+    assert arguments.said(record, given) == {
+        "text": "a",
+        "whole": 100,
+        "price": {"__extn": {"fn": "decimal", "arg": "12.5000"}},
+        "sure": True,
+        "tags": ["x"],
+        "to": {"name": "b"},
+    }
+    assert arguments.said(arguments.record(None), given) == {} == arguments.said(arguments.record({}), given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("text", 1, "arguments.text is no string"),
+        ("whole", 1.5, "arguments.whole is no integer"),
+        ("whole", 2**63, "arguments.whole is no integer"),
+        ("whole", float("inf"), "arguments.whole is no integer"),
+        ("price", 0.00001, "arguments.price has more than four decimals, or is too large"),
+        ("price", 1e15, "arguments.price has more than four decimals, or is too large"),
+        ("price", float("nan"), "arguments.price has more than four decimals, or is too large"),
+        ("price", True, "arguments.price is no number"),
+        ("sure", 1, "arguments.sure is no boolean"),
+        ("tags", "x", "arguments.tags is not a list"),
+        ("tags", ["x", 1], "arguments.tags[1] is no string"),
+        ("to", [], "arguments.to is not an object"),
+        ("to", {}, "arguments.to.name is missing"),
+    ],
+)
+def test_what_cedar_cannot_hold_exactly_is_refused_without_its_value(
+    name: str, value: object, error: str
+) -> None:
+    with pytest.raises(Unsayable) as caught:
+        arguments.said(arguments.record(SCHEMA), {"text": "a", name: value})
+    assert str(caught.value) == error
+
+
+def test_a_schema_that_nests_deeply_is_seen_as_far_as_is_simple() -> None:
+    deep: dict[str, object] = {"type": "string"}
+    for _ in range(100):
+        deep = {"type": "object", "properties": {"in": deep}}
+    kind, depth = arguments.record(deep), 0
+    while isinstance(kind, arguments.Record) and kind.members:
+        kind, depth = kind.members["in"][0], depth + 1
+    assert depth < 6
+
+
+def test_the_schema_is_of_the_estate() -> None:
+    text = schema.text([DESK])
+    for part in (
+        'action "tickets/refund" in [Action::"call"]',
+        "entity User in [Tenant]",
+        "tags Set<String>;",
+    ):
+        assert part in text, text
+    assert "intent" not in text and "tickets/refund" not in schema.text([])
