@@ -5,6 +5,7 @@ What may not be at all is refused when it is applied (`rules`, `references`).
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from broker.admin import tool_lint
 from broker.admin.doctor import Finding, Level, checked, fail, listed, warn
 from broker.estate import rules
 from broker.estate.claims.model import Claim, State
@@ -35,6 +36,7 @@ def estate(found: Estate, clients: Sequence[Client], retire_after: int, now: flo
         *checked("estate.uris", "Resources are reached over https or on loopback.", _uris(resources)),
         *checked("estate.scopes", "Each scope covers one impact class.", _scopes(resources)),
         *checked("estate.tools", "Every tool needs a scope.", _tools(resources)),
+        *tool_lint.findings(resources),
         *checked("estate.lifetimes", "Keys outlive what they signed.", _lifetimes(resources, retire_after)),
         *checked("clients.redirects", "Redirects are https, loopback or an app's.", _redirects(clients)),
     ]

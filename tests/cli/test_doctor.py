@@ -86,7 +86,7 @@ def test_a_setting_that_is_unsafe_beside_others_is_found(wrong: dict, name: str,
     assert troubles(knobs.settings(Knobs(**wrong))) == {f"settings.{name}": level}
 
 
-SEARCH = Tool("search", ("tickets:read",), Impact.READ)
+SEARCH = Tool("search", ("tickets:read",), Impact.READ, digest="d")
 TICKETS = Resource(
     "tickets", ResourceKind.MCP, "https://mcp.example/mcp", "Tickets", ("acme",),
     default=True, client_id="tickets-server", scopes=(Scope("tickets:read", "Read"),), tools=(SEARCH,),
@@ -135,7 +135,7 @@ def test_a_second_tenant_at_the_root_door_is_warned_of() -> None:
     }
 
 
-REFUND = Tool("refund", ("tickets:read",), Impact.EXTERNAL_WRITE)
+REFUND = Tool("refund", ("tickets:read",), Impact.EXTERNAL_WRITE, digest="d")
 NOTES = replace(TICKETS, id="notes", uri="https://notes.example/mcp", tenants=("globex",))
 
 

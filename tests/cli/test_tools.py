@@ -209,3 +209,15 @@ def test_what_was_kept_goes_with_the_resource(desk: Path, run: Run, told: Callab
     desk.write_text(yaml.safe_dump(value))
     run("apply", str(desk), "--prune")
     assert "There is no resource tickets" in run("resource", "tools", "list", "tickets", code=3).output
+
+
+def test_a_server_inside_is_asked_only_where_the_operator_names_its_origin(
+    desk: Path, server: Lister, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_ISSUER", "https://as.example")
+    refused = run("resource", "tools", "import", "tickets", code=1).output
+    assert "may not be asked" in refused and "catalogue_origins" in refused and server.asked == []
+    monkeypatch.setenv("BROKER_CATALOGUE_ORIGINS", json.dumps([server.url.removesuffix("/mcp")]))
+    assert "lists 4 tools" in run("resource", "tools", "import", "tickets").output
+    monkeypatch.setenv("BROKER_CATALOGUE_ORIGINS", json.dumps([server.url]))
+    assert "catalogue_origins" in run("resource", "tools", "import", "tickets", code=1).output
