@@ -92,7 +92,7 @@ async def tell_calls(story: Story, client: DemoClient, browser: Browser, crm: Se
     """Tools, step-up, exchange; returns the `txn` that the exchange belongs to."""
     story.step("The client lists the tools and calls one; the guard verifies the token offline.")
     tools = [tool.name for tool in (await client.mcp.list_tools()).tools]
-    assert tools == ["search_tickets", "read_customer", "close_ticket"], tools
+    assert tools == ["search_tickets"], tools  # what this token may call
     found = await call(client, "search_tickets", text="invoice")
     assert "T-2" in found and "C-17" in found, found
     story.show(f"tools/list → {', '.join(tools)}", f"tools/call search_tickets → {found}")
