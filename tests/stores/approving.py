@@ -1,6 +1,7 @@
 """Approvals, votes and letters for the tests of stores, and the cases of their stores."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from broker.control.approvals import store as approvals
 from broker.control.approvals.model import Approval, Question, State, Vote
@@ -57,7 +58,7 @@ def letter(mark: str, tenant: str = "acme", next_at: float = NOW, attempts: int 
 
 def seed(tx: Transaction, mark: str, tenant: str) -> None:
     """One that waits, one that was requested under a key, and one that is approved, with a vote each."""
-    approvals.add(tx, approval(mark, tenant))
+    approvals.add(tx, replace(approval(mark, tenant), client_id=f"client-{mark}"))
     approvals.add(tx, approval(f"keyed-{mark}", tenant))
     approvals.request(tx, f"apr-keyed-{mark}", NOW, f"key-{mark}")
     approvals.add(tx, approval(f"good-{mark}", tenant))
@@ -82,8 +83,12 @@ def cases(
     yield approvals.good, lambda tx, o: approvals.good(tx, digest(f"good-{mark(o)}"), NOW), False
     yield approvals.listed, lambda tx, o: approvals.listed(tx, NOW, 100), False
     yield approvals.listed, lambda tx, o: approvals.listed(tx, NOW, 100, "user-shared"), False
-    yield approvals.recent, lambda tx, o: approvals.recent(tx, f"client-{mark(o)}", 0), False
-    yield approvals.pending, lambda tx, o: approvals.pending(tx, "none", f"user-{mark(o)}", NOW), False
+    yield approvals.recent, lambda tx, o: approvals.recent(tx, f"client-{mark(o)}", 0)[0] > 0, False
+    yield (
+        approvals.pending,
+        lambda tx, o: approvals.pending(tx, f"client-{mark(o)}", "user-shared", NOW)[0] > 0,
+        False,
+    )
     yield approvals.request, lambda tx, o: approvals.request(tx, one(o), NOW, "mine"), False
     yield approvals.keyed, lambda tx, o: approvals.keyed(tx, f"key-{mark(o)}"), False
     yield approvals.hold, lambda tx, o: approvals.hold(tx, one(o), NOW), False
