@@ -133,7 +133,7 @@ def desk(lab: Lab, *tools: Tool, resource: str = "tickets", **changes: object) -
     def work(tx: Transaction) -> None:
         found = next(one for one in lab.broker.changes.resources(tx) if one.id == resource)
         named = {one.name: one for one in (*found.tools, *tools)}
-        lab.broker.changes.put_resource(tx, replace(found, tools=tuple(named.values()), **changes))
+        lab.broker.changes.put_resource(tx, replace(found, **{"tools": tuple(named.values()), **changes}))
 
     lab.change(work)
 

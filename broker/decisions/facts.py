@@ -7,9 +7,9 @@ from broker.control.classes import keeps_arguments
 from broker.control.model import Act, Refused, Why
 from broker.decisions import rules
 from broker.decisions.model import MOST_INTENT, Case
+from broker.decisions.words import clean, cleaned
 from broker.estate.model import Tool
 from broker.protocol import jcs, json_path
-from broker.runtime.log import without_secrets
 
 MOST_ARGUMENTS = 16 * 1024
 """Bytes of arguments that a record keeps; of longer ones it keeps the digest."""
@@ -34,7 +34,7 @@ def made(case: Case, no: Refused | None = None, approval: str | None = None) -> 
         txn=token.txn if token else None,
         grant_id=token.grant_id if token else None,
         issuer=case.caller.door.issuer,
-        tool=without_secrets(act.tool.name if act else question.id)[:_LONGEST_NAME],
+        tool=act.tool.name if act else cleaned(question.id, question.token)[:_LONGEST_NAME],
         intent=_said(question.intent, question.token),
         arguments_digest=case.digest,
         arguments=_kept(act, question.token) if act else None,
@@ -48,7 +48,7 @@ def _change(case: Case, no: Refused | None) -> dict[str, object]:
     question, act = case.question, case.act
     tool = rules.tool_of(case.caller.resource, question)
     found: dict[str, object] = {
-        "action": without_secrets(question.action),
+        "action": cleaned(question.action, question.token),
         "impact": tool.impact.value if tool else None,
         "policies": list(case.verdict.because) if case.verdict and case.verdict.because else None,
         "schema_digest": act.schema_digest if act else None,
@@ -63,7 +63,7 @@ def _kept(act: Act, token: str | None) -> Mapping[str, object] | None:
     """The arguments, as far as the tool's class lets them be kept, without what its paths redact."""
     if not keeps_arguments(act.tool) or len(jcs.canonical(act.arguments)) > MOST_ARGUMENTS:
         return None
-    kept = _clean(_redacted(act.tool, act.arguments), token)
+    kept = clean(_redacted(act.tool, act.arguments), token)
     return kept if isinstance(kept, Mapping) else None
 
 
@@ -72,18 +72,4 @@ def _redacted(tool: Tool, arguments: Mapping[str, object]) -> object:
 
 
 def _said(text: str | None, token: str | None) -> str | None:
-    found = _clean(text[:MOST_INTENT], token) if text else None
-    return found if isinstance(found, str) else None
-
-
-def _clean(value: object, token: str | None) -> object:
-    """Without secrets, also where a client put its token among the arguments."""
-    match value:
-        case str():
-            return without_secrets(value.replace(token, "***") if token else value)
-        case Mapping():
-            return {str(_clean(name, token)): _clean(item, token) for name, item in value.items()}
-        case list() | tuple():
-            return [_clean(item, token) for item in value]
-        case _:
-            return value
+    return cleaned(text, token)[:MOST_INTENT] if text else None

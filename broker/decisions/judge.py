@@ -8,6 +8,7 @@ from broker.control.policy.policies import Policies
 from broker.decisions import rules
 from broker.decisions.model import CALLS, MOST_INTENT, Case
 from broker.decisions.schemas import Schemas
+from broker.decisions.words import cleaned
 from broker.denials import live as denials
 from broker.denials.model import Kind, Target
 from broker.estate import rules as estate_rules
@@ -192,6 +193,7 @@ def _assembled(
     arguments: Mapping[str, object],
     person: Person,
 ) -> Act:
+    said = case.question.intent
     bound, held, since = (token.claims.get(name) for name in ("cnf", "acr", "auth_time"))
     return Act(
         digest=digest,
@@ -212,7 +214,7 @@ def _assembled(
         expires_at=token.expires_at,
         acr=held if isinstance(held, str) else None,
         auth_time=float(since) if isinstance(since, (int, float)) else None,
-        intent=case.question.intent[:MOST_INTENT] if case.question.intent else None,
+        intent=cleaned(said, case.question.token)[:MOST_INTENT] if said else None,
     )
 
 

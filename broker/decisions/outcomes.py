@@ -8,11 +8,11 @@ from broker.control.idempotency.keys import Keys
 from broker.control.idempotency.model import Permit
 from broker.decisions.model import Caller
 from broker.decisions.reported import Outcome
+from broker.decisions.words import cleaned
 from broker.estate.model import Resource, Tool
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
-from broker.runtime.log import without_secrets
 from broker.runtime.world import World
 
 
@@ -56,7 +56,7 @@ class Outcomes:
 def _fact(permit: Permit, said: Outcome) -> Fact:
     more = {"status": said.status.value, "cost": said.cost}
     if said.undo is not None:
-        more["undo"] = without_secrets(said.undo)
+        more["undo"] = cleaned(said.undo, None)
     return Fact(
         "outcome.reported",
         tenant=permit.tenant,

@@ -12,11 +12,11 @@ from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
 from broker.decisions.model import Caller
 from broker.decisions.reported import ReportedCall
+from broker.decisions.words import cleaned
 from broker.estate.model import Impact, Recording, Resource
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
-from broker.runtime.log import without_secrets
 from broker.runtime.once import Spend, spend
 from broker.runtime.world import World
 
@@ -66,7 +66,7 @@ def _fact(resource: Resource, call: ReportedCall, making: Making) -> Fact:
         when = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="milliseconds")
         change["at"] = when.replace("+00:00", "Z")
     if call.request_id is not None:
-        change["request"] = without_secrets(call.request_id)
+        change["request"] = cleaned(call.request_id, None)
     return Fact(
         "call.reported",
         Outcome.ALLOWED if may else Outcome.DENIED,
@@ -76,8 +76,8 @@ def _fact(resource: Resource, call: ReportedCall, making: Making) -> Fact:
         client=making.client,
         actors=making.actors,
         resource=resource.id,
-        tool=without_secrets(call.tool),
-        intent=without_secrets(call.intent) if call.intent else None,
+        tool=cleaned(call.tool, None),
+        intent=cleaned(call.intent, None) if call.intent else None,
         arguments_digest=call.arguments_digest,
         jti=call.jti,
         txn=making.txn,
