@@ -192,6 +192,8 @@ def compose(
         per_minute=settings.interactions_per_minute,
     )
     policies = Policies(world)
+    webhooks = webhooks_room.furnished(world, recorder, egress, settings)
+    budgets = budgets_room.furnished(world, recorder, webhooks, settings)
     tokens = tokens_room.furnished(
         world,
         recorder,
@@ -206,10 +208,9 @@ def compose(
         front,
         vault,
         policies,
+        budgets.budgets,
         settings,
     )
-    webhooks = webhooks_room.furnished(world, recorder, egress, settings)
-    budgets = budgets_room.furnished(world, recorder, webhooks, settings)
     approvals = approvals_room.furnished(
         world, recorder, refusals, keys, people, links, sessions, webhooks, settings
     )

@@ -11,10 +11,14 @@ from broker.tokens.model import Authority, Minted
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """The successful answer of RFC 6749 section 5.1, as its JSON members, and a nonce for the client's next proof."""
+    """The successful answer of RFC 6749 section 5.1, as its JSON members, and a nonce for the client's next proof.
+
+    `grant_id`: what it was made from, which no answer says.
+    """
 
     members: dict[str, object]
     dpop_nonce: str | None = None
+    grant_id: str = ""
 
 
 def fact(authority: Authority, minted: Minted) -> Fact:

@@ -11,16 +11,18 @@ from broker.protocol import scope as scope_rules
 from broker.protocol.errors import OAuthError, Reason
 from broker.runtime.entropy import Entropy
 from broker.tokens import calls, consented
+from broker.tokens.caps import Handles
 from broker.tokens.model import Authority, TokenRequest
 
 
 @dataclass(frozen=True, slots=True)
 class OwnWork:
-    """What the client asks for, and may."""
+    """What the client asks for, and may; `handles` say whose it is, before it is redeemed."""
 
     resource: Resource
     tenant: str
     scopes: tuple[str, ...]
+    handles: Handles
 
 
 def asked(request: TokenRequest) -> OwnWork:
@@ -30,7 +32,9 @@ def asked(request: TokenRequest) -> OwnWork:
         raise OAuthError(
             "invalid_target", "The client may not ask for this resource.", Reason.RESOURCE_NOT_ALLOWED
         )
-    return OwnWork(resource, _tenant(request, resource), _scopes(request, resource))
+    tenant = _tenant(request, resource)
+    handles = Handles(grant_id(request.client.client_id, tenant))
+    return OwnWork(resource, tenant, _scopes(request, resource), handles)
 
 
 def authority(

@@ -26,6 +26,7 @@ from broker.runtime.log import note
 from broker.runtime.once import spend
 from broker.runtime.world import World
 from broker.tokens import issued, live, step_up, strangers
+from broker.tokens.caps import Caps
 from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.issued import Issued
@@ -50,12 +51,14 @@ class Pipeline:
         possession: Possession,
         vault: Vault,
         ceiling: Ceiling,
+        caps: Caps,
         grant_types: Iterable[GrantType],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._estate, self._authenticator, self._clients = estate, authenticator, clients
         self._grants, self._families, self._keys = grants, families, keys
         self._possession, self._vault, self._ceiling = possession, vault, ceiling
+        self._caps = caps
         self.grant_types = {grant.name: grant for grant in grant_types}
 
     def issue(self, door: Door, attempt: Attempt, origin: Origin) -> Issued:
@@ -81,7 +84,7 @@ class Pipeline:
             )
             verified = grant.verify(request)
             self._keys.ready(door.issuer, client.id_token_alg or DEFAULT_ALGORITHM)
-            made = self._made(door, grant, request, verified)
+            made = self._capped(door, grant, request, verified)
             failpoint("token.after_commit")
             note(grant_type=grant.name)
             return replace(made, dpop_nonce=self._possession.fresh_nonce(door, attempt))
@@ -106,6 +109,18 @@ class Pipeline:
             )
         _registered_for(grant, client)
         return grant
+
+    def _capped(self, door: Door, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
+        """What may be counted elsewhere is counted around the unit of work, not in it."""
+        taken = self._caps.enter(verified, request.now)
+        try:
+            made = self._made(door, grant, request, verified)
+        except BaseException:
+            self._caps.back(taken)
+            raise
+        if not taken:
+            self._caps.made(made.grant_id, request.now)
+        return made
 
     def _made(self, door: Door, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
         """One transaction; and another, where a provider has to be asked for a newer token in between."""
@@ -141,6 +156,7 @@ class Pipeline:
         with concerning(issued.about(authority)):
             live.require(inside, live.of_authority(authority), request.now)
             authority = self._ceiling.lowered(inside, authority, request.now)
+            self._caps.require(inside, authority, request.now)
         failpoint("token.after_live")
         minted = self._minted(inside, authority, request.now, patient=patient)
         failpoint("token.after_sign")
@@ -157,7 +173,7 @@ class Pipeline:
         failpoint("token.before_record")
         self._record(inside, authority, minted, request.origin)
         failpoint("token.before_commit")
-        return Issued(issued.answer(authority, minted, id_token, refresh))
+        return Issued(issued.answer(authority, minted, id_token, refresh), grant_id=authority.grant_id)
 
     def _minted(self, tx: Transaction, authority: Authority, now: float, *, patient: bool) -> Minted:
         if authority.resource.vault is not None:

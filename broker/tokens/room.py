@@ -7,6 +7,7 @@ from typing import Protocol
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.room import Room as Front
+from broker.control.budgets.budgets import Budgets
 from broker.control.policy.policies import Policies
 from broker.estate.estate import Estate
 from broker.identity.clients.room import Room as Clients
@@ -16,6 +17,7 @@ from broker.identity.tenants.keys import DoorKeys
 from broker.identity.users.people import People
 from broker.runtime.world import World
 from broker.tokens.assembly import grant_types
+from broker.tokens.caps import Caps
 from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.introspect import Introspection
@@ -36,6 +38,8 @@ class Knobs(Protocol):
     refresh_rotation_confidential: bool
     inactive_introspections_per_minute: int
     dpop_nonces: bool
+    tokens_per_grant_per_minute: int
+    exchanges_per_txn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def furnished(
     front: Front,
     vault: Vault,
     policies: Policies,
+    budgets: Budgets,
     knobs: Knobs,
 ) -> Room:
     """`by`: who asks; `front`: what people allowed."""
@@ -91,6 +96,7 @@ def furnished(
         by.possession,
         vault,
         Ceiling(policies, people),
+        Caps(world.ephemeral, budgets, knobs.tokens_per_grant_per_minute, knobs.exchanges_per_txn),
         grant_types(
             world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted, standings
         ),

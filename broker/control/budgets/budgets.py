@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from broker.control.budgets import rules, store
 from broker.control.budgets.alerts import Alerts
-from broker.control.budgets.model import Budget, Call, Entered, Lease
+from broker.control.budgets.model import Bound, Budget, Call, Entered, Lease
 from broker.control.model import Act, Refused, Why
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
@@ -65,16 +65,21 @@ class Budgets:
         Refused (BUDGET_EXHAUSTED) with `retry_after` (seconds until the next day, UTC) and `limit`. No statement where
         no budget is for the call.
         """
-        call, day = Call.of(act), rules.day(now)
-        cost = rules.cost(call)
-        for bound in rules.daily(rules.applied(call, self._configured())):
+        cost, day = rules.cost(act.tool), rules.day(now)
+        for bound in rules.daily(rules.applied(Call.of(act), self._configured())):
             spent = store.spend(tx, act.tenant, bound, day, cost)
             if spent is None:
-                detail = f"{bound.level} {bound.id}"
-                raise Refused(
-                    Why.BUDGET_EXHAUSTED, detail, retry_after=rules.until_tomorrow(now), limit=bound.level
-                )
+                raise _exhausted(bound, now)
             self._alerts.spent(tx, bound, spent, cost, now)
+
+    def require_left(self, tx: Transaction, call: Call, now: float) -> None:
+        """Within a transaction that spends nothing, as it only makes a token: whether anything is left of the day's
+        budgets. Refused (BUDGET_EXHAUSTED) as `spend`; no statement where no budget is for it."""
+        day = rules.day(now)
+        for bound in rules.daily(rules.applied(call, self._configured())):
+            spent = store.spent_of(tx, call.tenant, bound, day)
+            if rules.is_spent(bound, spent):
+                raise _exhausted(bound, now)
 
     def left(self, decision_id: str, call: Call) -> None:
         """Outside of transactions: the outcome came, so the call's places are free. `call` as it was decided."""
@@ -84,6 +89,11 @@ class Budgets:
     def _release(self, holder: str, leases: Iterable[Lease]) -> None:
         for lease in leases:
             self._ephemeral.release(lease.bucket, lease.key, holder)
+
+
+def _exhausted(bound: Bound, now: float) -> Refused:
+    until = rules.until_tomorrow(now)
+    return Refused(Why.BUDGET_EXHAUSTED, f"{bound.level} {bound.id}", retry_after=until, limit=bound.level)
 
 
 def _limited(limit: str, key: str, seconds: float) -> Refused:

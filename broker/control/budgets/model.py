@@ -38,13 +38,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Whom and what a call concerns. `subject`: the user, or the client in its own work."""
+    """Whom and what a call concerns. `subject`: the user, or the client in its own work.
+
+    `tool` None: any, as a token is for; what is about one tool alone is no limit of it.
+    """
 
     tenant: str
     subject: str
     client_id: str
     resource: Resource
-    tool: Tool
+    tool: Tool | None
 
     @classmethod
     def of(cls, act: Act) -> "Call":

@@ -4,12 +4,12 @@ Rates and places that a resource sets for all its calls hold for all tenants tog
 day's budgets are each tenant's own, also those: what one tenant spends is nothing of another's.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from broker.control.budgets.model import EACH, Bound, Budget, Call, Lease, Level
+from broker.control.budgets.model import EACH, Bound, Budget, Call, Lease, Level, Spent
 from broker.control.classes import DEFAULTS
-from broker.estate.model import Bounds, Isolation
+from broker.estate.model import Bounds, Isolation, Tool
 from broker.runtime.ephemeral.model import Bucket
 
 TXN_SECONDS = 600.0
@@ -29,14 +29,19 @@ def applied(call: Call, budgets: Iterable[Budget]) -> tuple[Bound, ...]:
     for level, identifier, tenant, bounds in (*_of_resource(call), *_as_set(call, budgets)):
         named = (level, identifier, tenant)
         found[named] = tighter(found[named], bounds) if named in found else bounds
-    about = {level for (level, _, _), bounds in found.items() if _has_day(bounds)}
-    defaults = DEFAULTS[call.tool.impact]
-    default = Bounds(defaults.per_minute, calls_per_day=None if about & {*_WHAT} else defaults.per_day)
-    found["class", f"{call.tool.impact.value}/{call.subject}", call.tenant] = default
+    if call.tool is not None:
+        found["class", f"{call.tool.impact.value}/{call.subject}", call.tenant] = _of_class(call.tool, found)
     return tuple(
         Bound(level, identifier, tenant, bounds)
         for (level, identifier, tenant), bounds in sorted(found.items(), key=lambda item: _order(item[0]))
     )
+
+
+def _of_class(tool: Tool, found: Mapping[Named, Bounds]) -> Bounds:
+    """The class's defaults; that of a day gives way to a budget about the resource, its family or itself."""
+    about = {level for (level, _, _), bounds in found.items() if _has_day(bounds)}
+    defaults = DEFAULTS[tool.impact]
+    return Bounds(defaults.per_minute, calls_per_day=None if about & {*_WHAT} else defaults.per_day)
 
 
 def tighter(one: Bounds, other: Bounds) -> Bounds:
@@ -69,9 +74,17 @@ def daily(bounds: Iterable[Bound]) -> tuple[Bound, ...]:
     return tuple(bound for bound in bounds if _has_day(bound.bounds))
 
 
-def cost(call: Call) -> float:
-    """What it takes from a budget: the tool's `cost`, or 1 where none is given."""
-    return call.tool.cost or 1.0
+def cost(tool: Tool) -> float:
+    """What a call takes from a budget: the tool's `cost`, or 1 where none is given."""
+    return tool.cost or 1.0
+
+
+def is_spent(bound: Bound, spent: Spent) -> bool:
+    """Whether nothing is left."""
+    most = bound.bounds
+    return (most.calls_per_day is not None and spent.calls >= most.calls_per_day) or (
+        most.budget_per_day is not None and spent.cost >= most.budget_per_day
+    )
 
 
 def day(now: float) -> int:
@@ -89,10 +102,10 @@ def _of_resource(call: Call) -> Iterator[Given]:
     limits, resource, tool = call.resource.limits, call.resource.id, call.tool
     own = Bounds(limits.per_minute, limits.concurrent, limits.calls_per_day, limits.budget_per_day)
     yield from _for_all(Level.RESOURCE, resource, call.tenant, own)
-    family = limits.per_family.get(tool.family or "")
-    if family is not None:
+    if tool is not None and tool.family in limits.per_family:
+        family = limits.per_family[tool.family or ""]
         yield from _for_all(Level.FAMILY, f"{resource}/{tool.family}", call.tenant, family)
-    if tool.name in limits.per_tool:
+    if tool is not None and tool.name in limits.per_tool:
         yield from _for_all(Level.TOOL, f"{resource}/{tool.name}", call.tenant, limits.per_tool[tool.name])
     for level, whose, bounds in (
         ("per_tenant", call.tenant, limits.per_tenant),
@@ -120,8 +133,8 @@ def _as_set(call: Call, budgets: Iterable[Budget]) -> Iterator[Given]:
         Level.USER: call.subject,
         Level.CLIENT: call.client_id,
         Level.RESOURCE: resource,
-        Level.FAMILY: f"{resource}/{tool.family}" if tool.family else None,
-        Level.TOOL: f"{resource}/{tool.name}",
+        Level.FAMILY: f"{resource}/{tool.family}" if tool is not None and tool.family else None,
+        Level.TOOL: f"{resource}/{tool.name}" if tool is not None else None,
     }
     for budget in budgets:
         identifier = whose[budget.level]

@@ -69,6 +69,13 @@ _SPEND = {
 _SPENT = (
     select(spent_table).where(wall(spent_table), spent_table.c.day == bindparam("which")).order_by(*_NAME)
 )
+_OF = select(spent_table.c.calls, spent_table.c.cost).where(
+    wall(spent_table),
+    spent_table.c.tenant == bindparam("of"),
+    spent_table.c.level == bindparam("level"),
+    spent_table.c.id == bindparam("which"),
+    spent_table.c.day == bindparam("day"),
+)
 _SWEEP = delete(spent_table).where(wall(spent_table), spent_table.c.day < bindparam("before"))
 _EVERY = select(budget_table).where(wall(budget_table, server_rows=True)).order_by(budget_table.c.key)
 _PUT = update(budget_table).where(wall(budget_table), budget_table.c.key == bindparam("which"))
@@ -94,6 +101,14 @@ def spend(tx: Transaction, tenant: str, bound: Bound, day: int, cost: float) -> 
         most_cost=1e300 if most.budget_per_day is None else most.budget_per_day + _ROUNDING,
     ).first()
     return None if row is None else Spent(tenant, bound.level, bound.id, day, row.calls, row.cost)
+
+
+def spent_of(tx: Transaction, tenant: str, bound: Bound, day: int) -> Spent:
+    """What one tenant spent of one bound on that day so far."""
+    named = {"of": tenant, "level": bound.level, "which": bound.id, "day": day}
+    row = tx.execute(_OF, wall=tx.tenant, **named).first()
+    calls, cost = (0, 0.0) if row is None else (row.calls, row.cost)
+    return Spent(tenant, bound.level, bound.id, day, calls, cost)
 
 
 def spent(tx: Transaction, day: int) -> list[Spent]:

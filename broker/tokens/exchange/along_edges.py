@@ -12,6 +12,7 @@ from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
 from broker.runtime.once import spend
 from broker.tokens import calls, consented, live
+from broker.tokens.caps import Handles
 from broker.tokens.exchange import acted_for, caller, chain, target
 from broker.tokens.exchange.actor_token import ActorTokens
 from broker.tokens.exchange.model import ActorToken, Subject, bad_actor, bad_subject
@@ -29,6 +30,11 @@ class _Verified:
     actor: Actor
     actor_token: ActorToken | None
     restricted_at: tuple[str, ...]
+
+    @property
+    def handles(self) -> Handles:
+        token = self.subject.token
+        return Handles(token.grant_id or token.jti, f"{token.tenant}|{token.txn or token.jti}")
 
 
 class AlongEdges:

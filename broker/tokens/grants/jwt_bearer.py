@@ -10,6 +10,7 @@ from broker.runtime.database import Transaction
 from broker.runtime.entropy import Entropy
 from broker.runtime.once import spend
 from broker.tokens import own_work
+from broker.tokens.caps import Handles
 from broker.tokens.identity_assertion import Asserted, IdentityAssertions
 from broker.tokens.model import Authority, TokenRequest
 from broker.tokens.own_work import OwnWork
@@ -19,6 +20,10 @@ from broker.tokens.own_work import OwnWork
 class _Workload:
     work: OwnWork
     vouched: Vouched
+
+    @property
+    def handles(self) -> Handles:
+        return self.work.handles
 
 
 class JwtBearer:

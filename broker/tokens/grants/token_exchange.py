@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.names import ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE
 from broker.runtime.database import Transaction
+from broker.tokens.caps import Handled, Handles
 from broker.tokens.exchange.model import Exchange
 from broker.tokens.model import Authority, TokenRequest
 
@@ -14,6 +15,10 @@ from broker.tokens.model import Authority, TokenRequest
 class _Verified:
     way: Exchange
     what: object
+
+    @property
+    def handles(self) -> Handles | None:
+        return self.what.handles if isinstance(self.what, Handled) else None
 
 
 class TokenExchange:
