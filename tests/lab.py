@@ -266,6 +266,10 @@ class Lab:
             environ_base={"REMOTE_ADDR": source},
         )
 
+    def send(self, path: str, body: object, client_id: str) -> TestResponse:
+        """JSON to an API, as this client."""
+        return self.http().post(path, base_url=ISSUER, json=body, headers=basic(client_id))
+
     def register(self, door: str = "", source: str = "203.0.113.7", **metadata: object) -> TestResponse:
         document = {"redirect_uris": [CALLBACK], "client_name": "Registered app", **metadata}
         return self.http().post(
