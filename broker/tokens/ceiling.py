@@ -5,7 +5,7 @@ from dataclasses import replace
 from broker.control.model import Actor, Person
 from broker.control.policy.policies import Policies
 from broker.identity.users.people import People
-from broker.protocol.errors import OAuthError, Reason
+from broker.protocol.errors import About, OAuthError, Reason, concerning
 from broker.runtime.database import Transaction
 from broker.tokens.model import Authority
 
@@ -32,12 +32,13 @@ class Ceiling:
         )
         if left:
             return replace(authority, scopes=left)
-        raise OAuthError(
-            "invalid_target",
-            "A policy does not let this token be made.",
-            Reason.POLICY_DENIED,
-            detail=f"for {' '.join(authority.scopes)}"[:200],
-        )
+        with concerning(_about(authority)):
+            raise OAuthError(
+                "invalid_target",
+                "A policy does not let this token be made.",
+                Reason.POLICY_DENIED,
+                detail=f"for {' '.join(authority.scopes)}"[:200],
+            )
 
     def _person(self, tx: Transaction, authority: Authority) -> Person:
         user = self._people.within(tx, authority.subject) if authority.user else None
@@ -45,3 +46,8 @@ class Ceiling:
         if not mine:
             return Person(authority.subject, authority.user)
         return Person(authority.subject, True, mine[0].roles, mine[0].attributes)
+
+
+def _about(authority: Authority) -> About:
+    """Whoever it was for is named also where no token was handed over."""
+    return About(authority.tenant, authority.subject, authority.parent_jti, authority.txn, authority.grant_id)

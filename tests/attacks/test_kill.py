@@ -3,6 +3,7 @@
 Guards learn of switches when tokens end, until they follow the feed: the waivers say so.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ import redis
 
 from broker import app as composition
 from broker.denials.model import Kind, Target
+from broker.tokens.ceiling import Ceiling
 from broker.tokens.grants.token_exchange import TokenExchange
 from tests.lab import CALLBACK, FILES, KEK, Clock, Lab, assert_page, assert_refused, claims, race
 
@@ -99,6 +101,45 @@ def test_an_exchange_that_was_found_good_is_stopped_where_it_would_mint(
     assert not lab.facts("exchange.granted")
     lab.lift(*thrown[0])
     assert lab.exchange(token).status_code == 200
+
+
+@pytest.mark.attack("KILL-04")
+@pytest.mark.parametrize("switch", [*DEAD, ("edge", "tickets->crm")], ids=lambda switch: switch[0])
+def test_no_switch_is_thrown_between_the_policy_check_of_an_exchange_and_its_mint(
+    lab: Lab, switch: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Policy is asked inside the minting transaction: the throw waits for its end, and what was minted is off then."""
+    token = lab.tokens()["access_token"]
+    target, lowered = aimed(switch, token), Ceiling.lowered
+    begun, thrown = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def throw() -> None:
+        begun.set()
+        lab.switch(*target)
+        order.append("thrown")
+        thrown.set()
+
+    thrower = threading.Thread(target=throw)
+
+    def held(ceiling: Ceiling, tx: object, authority: object, now: float) -> object:
+        left = lowered(ceiling, tx, authority, now)
+        thrower.start()
+        begun.wait()
+        assert not thrown.wait(0.05), "the switch was thrown while somebody who had looked could still mint"
+        order.append("minted")
+        return left
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ceiling, "lowered", held)
+        answer = lab.exchange(token)
+    thrower.join()
+    assert order == ["minted", "thrown"]
+    if switch[0] == "edge":
+        assert_refused(lab.exchange(token), 400, "invalid_target")
+    else:
+        assert not lab.active(answer.json["access_token"], "crm-server")
+        assert lab.exchange(token).status_code in (400, 401)
 
 
 @pytest.fixture
