@@ -12,7 +12,7 @@ from broker.control.budgets.budgets import Budgets
 from broker.control.budgets.model import Call
 from broker.control.budgets.rules import TXN_SECONDS
 from broker.control.model import Refused
-from broker.protocol.errors import OAuthError, Reason, too_many
+from broker.protocol.errors import About, OAuthError, Reason, concerning, too_many
 from broker.runtime.database import Transaction
 from broker.runtime.ephemeral.memory import Memory
 from broker.runtime.ephemeral.model import Ephemeral
@@ -23,10 +23,14 @@ _GRANT, _FAN_OUT, _MINUTE = "grant-tokens", "fan-out", 60.0
 
 @dataclass(frozen=True, slots=True)
 class Handles:
-    """What a request is known to be of before it is redeemed. `txn`: of an exchange, with its tenant."""
+    """What a request is known to be of before it is redeemed. `txn`: of an exchange, with its tenant.
+
+    `about`: the token that it is asked for with.
+    """
 
     grant_id: str
     txn: str | None = None
+    about: About | None = None
 
 
 @runtime_checkable
@@ -59,7 +63,8 @@ class Caps:
             taken = (*taken, (bucket, key))
             if hits.count > most:
                 self.back(taken)
-                raise _fan_out(hits.ends_in) if bucket == _FAN_OUT else _too_many(hits.ends_in)
+                with concerning(handles.about):
+                    raise _fan_out(hits.ends_in) if bucket == _FAN_OUT else _too_many(hits.ends_in)
         return taken
 
     def back(self, taken: tuple[tuple[str, str], ...]) -> None:

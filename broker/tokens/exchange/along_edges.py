@@ -34,7 +34,8 @@ class _Verified:
     @property
     def handles(self) -> Handles:
         token = self.subject.token
-        return Handles(token.grant_id or token.jti, f"{token.tenant}|{token.txn or token.jti}")
+        about = self.subject.about
+        return Handles(token.grant_id or token.jti, f"{token.tenant}|{token.txn or token.jti}", about)
 
 
 class AlongEdges:
