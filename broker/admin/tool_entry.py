@@ -53,8 +53,6 @@ class LimitsEntry(BoundsEntry):
 
 
 class IsolationEntry(_Entry):
-    """Without `egress`, nothing is said of what the server reaches; an empty one is nowhere."""
-
     egress: list[str] | None = None
     timeout: int | None = None
     concurrent: int | None = None

@@ -109,9 +109,8 @@ class Limits(Bounds):
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What the resource's server reaches and how long it may take: `egress` are hosts, None where nothing was said.
-
-    `timeout` in seconds for one call; `concurrent` calls at once in one process.
+    """What the guard of the resource's server holds it to: `egress` are hosts (None: nothing was said, and none is
+    reached), `timeout` in seconds for one call, `concurrent` calls at once in one process.
     """
 
     egress: tuple[str, ...] | None = None
