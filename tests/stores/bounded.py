@@ -1,6 +1,7 @@
 """Budgets, what was spent of them and webhooks for the tests of stores, and the cases of their stores."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from broker.control.budgets import store as budgets
 from broker.control.budgets.model import Bound, Budget, Level
@@ -36,10 +37,16 @@ def cases(
 ) -> Iterator[tuple[Callable[..., object], Callable[[Transaction, str], object], bool]]:
     yield budgets.every, lambda tx, o: budgets.every(tx), False
     yield budgets.put, lambda tx, o: budgets.put(tx, budget("new", o)), True
-    yield budgets.put, lambda tx, o: budgets.put(tx, budget(mark(o), o)), True
+    other = Bounds(per_minute=1)
+    yield budgets.put, lambda tx, o: budgets.put(tx, replace(budget(mark(o), o), bounds=other)), True
     yield budgets.remove, lambda tx, o: budgets.remove(tx, budget(mark(o), o).key), False
     yield budgets.spend, lambda tx, o: budgets.spend(tx, o, bound("new", o), TODAY, 1), True
     yield budgets.spend, lambda tx, o: budgets.spend(tx, o, bound(mark(o), o), TODAY, 1), True
+    yield (
+        budgets.spent_of,
+        lambda tx, o: budgets.spent_of(tx, o, bound(mark(o), o), TODAY).calls == 1,
+        False,
+    )
     yield budgets.spent, lambda tx, o: budgets.spent(tx, TODAY), False
     yield budgets.sweep, lambda tx, o: budgets.sweep(tx, TODAY + 1), False
 

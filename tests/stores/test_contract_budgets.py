@@ -44,6 +44,8 @@ def test_calls_and_cost_are_spent_until_either_is_used_up(database: Database) ->
     assert spend(database, 0.1) == Spent(*name, 5, 10.1), "without a limit it is counted"
     assert spend(database, 1.0, TODAY + 1, calls_per_day=1) is not None, "another day"
     assert [one.calls for one in database.read(lambda tx: budgets.spent(tx, TODAY))] == [5]
+    assert database.read(lambda tx: budgets.spent_of(tx, "acme", bound("a"), TODAY)) == Spent(*name, 5, 10.1)
+    assert database.read(lambda tx: budgets.spent_of(tx, "acme", bound("b"), TODAY)).calls == 0
     assert database.read(lambda tx: budgets.spent(tx, TODAY), "globex") == []
     database.write(lambda tx: budgets.sweep(tx, TODAY + 1))
     assert database.read(lambda tx: budgets.spent(tx, TODAY)) == []
