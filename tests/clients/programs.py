@@ -45,7 +45,7 @@ class Program:
         assert "failed" not in heard, heard
         return Told(heard["done"], heard["tokens"] or {}, [tuple(seen) for seen in heard["wire"]])
 
-    def call(self, tool: str, **values: str) -> Told:
+    def call(self, tool: str, **values: object) -> Told:
         return self.do("call", tool=tool, values=values)
 
     def _say(self, message: object) -> None:

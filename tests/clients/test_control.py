@@ -16,7 +16,9 @@ from mcp_types import CallToolResult, ElicitResult
 
 from broker.guard.guard import Guard
 from tests import live
-from tests.clients import guarded
+from tests.clients import guarded, programs
+from tests.clients.programs import Program
+from tests.clients.test_programs import Kind, fastmcp, on_node
 from tests.clients.test_python_sdk import Memory, signing_in
 from tests.live import LiveBroker, ScriptedBrowser
 
@@ -177,3 +179,48 @@ def test_a_client_without_pages_is_told_where_to_go_and_what_is_secret_is_not_to
     assert waits.is_error and "/approvals/" in waits.content[0].text
     assert read.structured_content == {"id": "C-17", "ssn": "[redacted]"}
     assert SSN not in json.dumps(read.model_dump(mode="json"))
+
+
+PROGRAMS = {
+    "TypeScript SDK v2": Kind(on_node("sdk.mjs", "v2"), "TypeScript v2"),
+    "TypeScript SDK v2, 2026-07-28": Kind(on_node("sdk.mjs", "v2", "modern"), "TypeScript v2"),
+    "FastMCP": Kind(fastmcp, "FastMCP Client", tries=True),
+}
+
+
+@dataclass
+class Approving(ScriptedBrowser):
+    """Signs in and consents as the user; what has to be allowed is allowed by who may."""
+
+    approver: str = ""
+    allowed: list[str] = field(default_factory=list)
+
+    def visit(self, url: str) -> str:
+        if "/approvals/" not in url:
+            return super().visit(url)
+        self.allowed.append(url)
+        approve(url, self.approver)
+        return url
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Program]:
+    command = PROGRAMS[request.param].command(desk.url)
+    with Approving() as browser, programs.running(command, browser) as found:
+        yield found
+
+
+def test_a_client_that_people_have_sees_its_tools_steps_up_has_a_call_allowed_and_makes_it_once(
+    desk: Desk, program: Program
+) -> None:
+    desk.done.clear()
+    assert program.do("connect").answer == ["search_tickets"]
+    assert isinstance(program.browser, Approving)
+    program.browser.approver = "alice"
+    assert program.call("close_ticket", number="T-9").answer == "closed T-9"
+    assert desk.done == ["closed T-9"] and len(program.browser.allowed) == 1
+    program.browser.approver = "bob"
+    assert program.call("refund", amount=9).answer == "refunded 9"
+    assert desk.done == ["closed T-9", "refunded 9"] and len(program.browser.allowed) == 2
+    read = program.call("read_customer", customer="C-17").answer
+    assert json.loads(str(read)) == {"id": "C-17", "ssn": "[redacted]"}

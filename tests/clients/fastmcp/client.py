@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
+from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import StreamableHttpTransport
 
 wire: list[tuple[str, str, int]] = []
@@ -55,6 +56,13 @@ def http(**options: Any) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(**{**options, "trust_env": False, "event_hooks": {"response": [hear]}})
 
 
+async def opened(message: str, response_type: None, params: Any, context: object) -> ElicitResult[None]:
+    """The user opens a page before the call goes on."""
+    say(open=params.url)
+    await asyncio.to_thread(sys.stdin.readline)
+    return ElicitResult(action="accept")
+
+
 class Driver:
     def __init__(self, server: str) -> None:
         self._server = server
@@ -70,11 +78,11 @@ class Driver:
             await self._client.close()
         self._auth = OAuth(self._server, httpx_client_factory=http)
         transport = StreamableHttpTransport(self._server, auth=self._auth, httpx_client_factory=http)
-        self._client = Client(transport)
+        self._client = Client(transport, elicitation_handler=opened)
         await self._client.__aenter__()
         return [tool.name for tool in await self._client.list_tools()]
 
-    async def call(self, tool: str, values: dict[str, str]) -> str:
+    async def call(self, tool: str, values: dict[str, Any]) -> str:
         assert self._client is not None
         return (await self._client.call_tool(tool, values)).content[0].text
 

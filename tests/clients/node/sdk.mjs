@@ -1,4 +1,4 @@
-// The official TypeScript SDK: sdk.mjs SERVER (v1 | v2) [dpop]
+// The official TypeScript SDK: sdk.mjs SERVER (v1 | v2) [dpop | modern]; modern is the revision 2026-07-28 of MCP.
 
 import {heard, obey, visit, CALLBACK} from './session.mjs';
 
@@ -57,6 +57,22 @@ async function signedIn(attempt) {
   }
 }
 
+/** Up to the revision 2025-11-25 a page to open is an error, and the call is made again; since then the SDK does it. */
+async function allowed(attempt) {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error.code !== -32042) throw error;
+    for (const asked of error.data.elicitations) await visit(asked.url);
+    return await attempt();
+  }
+}
+
+async function opened({params}) {
+  await visit(params.url);
+  return {action: 'accept'};
+}
+
 await obey({
   async connect() {
     await client?.close();
@@ -67,13 +83,16 @@ await obey({
     }
     await signedIn(async () => {
       transport = new StreamableHTTPClientTransport(new URL(server), {authProvider: provider, fetch: stepping});
-      client = new Client({name: 'driver', version: '1'});
+      const options = {capabilities: {elicitation: {url: {}}}};
+      if (mode === 'modern') options.versionNegotiation = {mode: 'auto'};
+      client = new Client({name: 'driver', version: '1'}, options);
+      if (version === 'v2') client.setRequestHandler('elicitation/create', opened);
       await client.connect(transport);
     });
     return (await client.listTools()).tools.map(tool => tool.name);
   },
   async call({tool, values}) {
-    const result = await signedIn(() => client.callTool({name: tool, arguments: values}));
+    const result = await signedIn(() => allowed(() => client.callTool({name: tool, arguments: values})));
     return result.content[0].text;
   },
   // Its end is seen at the server alone: the next call is refused, and what was sent is not what counts.
