@@ -6,9 +6,10 @@ import click
 
 from broker.admin import policy_cases
 from broker.admin.estate_file import read_yaml
+from broker.admin.model import EstateProblems
 from broker.admin.policy_cases import Call, Tried
 from broker.app import Broker
-from broker.cli.local import Failed, Place, apply_of, local, opened
+from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened
 from broker.cli.output import JSON, done, one, output, rows
 from broker.control.policy import reading, schema
 from broker.control.policy.model import SERVER, Fault, Policy, PolicyText
@@ -108,7 +109,10 @@ def explain(
     )
     with opened(Place(data, database)) as broker:
         now = broker.world.clock.now()
-        act = policy_cases.act(call, apply_of(broker).holdings(), now)
+        try:
+            act = policy_cases.act(call, apply_of(broker).holdings(), now)
+        except EstateProblems as error:
+            raise NotFound(str(error)) from None
         found = explained(broker.policies.rules(tenant), act, now)
     one(_explained(found), output)
 
