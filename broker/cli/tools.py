@@ -127,10 +127,12 @@ def get_command(identifier: str, tool: str, data: Path | None, database: str | N
 @output
 def review(identifier: str, tool: str | None, data: Path | None, database: str | None, output: str) -> None:
     """Take what the server said of a tool, or of all, at the last look as looked at: calls go by that from now on."""
+    if digest is not None and tool is None:
+        raise click.UsageError("Name the tool that --digest is of.")
     with opened(Place(data, database)) as broker:
         resource = _required(broker, identifier)
         try:
-            reviewed = broker.catalogue.review(resource, tool, origin_of(broker))
+            reviewed = broker.catalogue.review(resource, tool, origin_of(broker), digest)
         except NotReviewed as error:
             raise Failed(str(error)) from None
     said = f"Looked at: {', '.join(reviewed)}." if reviewed else "Nothing is new since the last review."

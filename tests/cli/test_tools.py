@@ -88,7 +88,7 @@ def test_a_look_tells_what_is_new_gone_and_unseen_and_proposes_what_the_file_lac
         "show_customer": "not in the estate",
     }
     (record,) = facts("tool.imported")
-    assert record["resource"] == "tickets"
+    assert (record["resource"], record["tenant"]) == ("tickets", "acme")
     assert record["change"] == {"listed": 4, "new": ["refund", "show_customer"], "gone": ["reopen_ticket"]}
     assert told("resource", "get", "tickets")["tools"] == yaml.safe_load(TOOLS)["tools"], "as before"
 
@@ -126,7 +126,11 @@ def test_a_change_is_marked_and_recorded_once_until_somebody_looks(
     assert "evil.example" not in shown["reviewed"]["description"]
     said = run("resource", "tools", "import", "tickets").output
     assert "evil.example" in said and "refused until `broker resource tools review tickets`" in said
-    assert told("resource", "tools", "review", "tickets") == {
+    one = ("resource", "tools", "review", "tickets", "close_ticket", "--digest")
+    assert "something else" in run(*one, shown["reviewed"]["digest"], code=1).output
+    run("resource", "tools", "review", "tickets", "--digest", shown["seen"]["digest"], code=2)
+    assert standing(told)["close_ticket"] == "changed"
+    assert told(*one, shown["seen"]["digest"]) == {
         "resource": "tickets",
         "reviewed": ["close_ticket"],
     }

@@ -8,7 +8,7 @@ from broker.audit.record import Recorder
 from broker.estate.catalogue import rules, schemas, store
 from broker.estate.catalogue.model import Kept, Listed
 from broker.estate.catalogue.rules import Compared
-from broker.estate.model import Resource
+from broker.estate.model import ANY_TENANT, Resource
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction, bump
 from broker.runtime.world import World
@@ -53,7 +53,7 @@ class Catalogue:
                 "new": list(compared.new),
                 "gone": list(compared.gone),
             }
-            self._record(tx, "tool.imported", resource.id, None, counted, origin)
+            self._record(tx, "tool.imported", resource, None, counted, origin)
             known = {tool.name: tool for tool in resource.tools}
             for name in compared.changed:
                 kept, looked = before.get(name), rules.reviewed(known.get(name), before.get(name))
@@ -62,12 +62,12 @@ class Catalogue:
                         "before": looked.digest if looked else None,
                         "after": said[name].digest,
                     }
-                    self._record(tx, "tool.changed", resource.id, name, change, origin)
+                    self._record(tx, "tool.changed", resource, name, change, origin)
             after = _of(tx, resource.id) if accept else {}
             reviewed = [
                 name
                 for name, one in after.items()
-                if _stands(resource, one) is None and self._review(tx, one, origin, now)
+                if _stands(resource, one) is None and self._review(tx, resource, one, origin, now)
             ]
             bump(tx, self._stamp)
             unusable = tuple((one.definition.name, one.unusable) for one in listed if one.unusable)
@@ -77,8 +77,13 @@ class Catalogue:
         self._world.snapshots.refresh()
         return done
 
-    def review(self, resource: Resource, tool: str | None, origin: Origin) -> list[str]:
-        """Take what was seen of one tool, or of all, as looked at; which were not before. NotReviewed."""
+    def review(
+        self, resource: Resource, tool: str | None, origin: Origin, digest: str | None = None
+    ) -> list[str]:
+        """Take what was seen of one tool, or of all, as looked at; which were not before. NotReviewed.
+
+        `digest`: only that definition of the tool, and not one that came meanwhile.
+        """
         now = self._world.clock.now()
 
         def unit(tx: Transaction) -> list[str]:
@@ -90,9 +95,11 @@ class Catalogue:
                 if tool is not None and name != tool:
                     continue
                 why = _stands(resource, one)
+                if digest is not None and (one.seen is None or one.seen.digest != digest):
+                    why = f"The server says something else of {tool} by now: look again."
                 if tool is not None and why is not None:
                     raise NotReviewed(why)
-                if why is None and self._review(tx, one, origin, now):
+                if why is None and self._review(tx, resource, one, origin, now):
                     done.append(name)
             if done:
                 bump(tx, self._stamp)
@@ -106,7 +113,7 @@ class Catalogue:
         """What is kept of a resource's tools, by name."""
         return self._world.database.read(lambda tx: _of(tx, resource_id))
 
-    def _review(self, tx: Transaction, kept: Kept, origin: Origin, now: float) -> bool:
+    def _review(self, tx: Transaction, resource: Resource, kept: Kept, origin: Origin, now: float) -> bool:
         """Record it where it was not as looked at before."""
         if kept.seen is None or (kept.reviewed is not None and not kept.changed):
             return False
@@ -115,19 +122,24 @@ class Catalogue:
             return False
         before = kept.reviewed.digest if kept.reviewed else None
         change: dict[str, object] = {"before": before, "after": kept.seen.digest}
-        self._record(tx, "tool.reviewed", kept.resource_id, kept.tool, change, origin)
+        self._record(tx, "tool.reviewed", resource, kept.tool, change, origin)
         return True
 
     def _record(
         self,
         tx: Transaction,
         name: str,
-        resource_id: str,
+        resource: Resource,
         tool: str | None,
         change: dict[str, object],
         origin: Origin,
     ) -> None:
-        self._recorder.record(tx, Fact(name, resource=resource_id, tool=tool, change=change), origin)
+        """As of the tenant that the resource serves, where it is one."""
+        tenant = (
+            resource.tenants[0] if len(resource.tenants) == 1 and not resource.serves(ANY_TENANT) else None
+        )
+        fact = Fact(name, tenant=tenant, resource=resource.id, tool=tool, change=change)
+        self._recorder.record(tx, fact, origin)
 
 
 def joined(tx: Transaction, resources: Iterable[Resource]) -> list[Resource]:
