@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from broker.admin.model import NOUNS
+from broker.cli.approval import approval
 from broker.cli.audit import audit
 from broker.cli.claim import claim, claims, prove, vouch, withdraw
 from broker.cli.credentials import rotate_secret, set_password
@@ -77,6 +78,7 @@ for _command in (
     key,
     invariants,
     session,
+    approval,
     decision,
     vault,
     grant,
