@@ -123,9 +123,17 @@ def get_command(identifier: str, tool: str, data: Path | None, database: str | N
 @tools.command("review")
 @click.argument("identifier", metavar="RESOURCE_ID")
 @click.argument("tool", metavar="[TOOL]", required=False)
+@click.option("--digest", help="Only the definition of this digest, as `get` shows it.")
 @local
 @output
-def review(identifier: str, tool: str | None, data: Path | None, database: str | None, output: str) -> None:
+def review(
+    identifier: str,
+    tool: str | None,
+    digest: str | None,
+    data: Path | None,
+    database: str | None,
+    output: str,
+) -> None:
     """Take what the server said of a tool, or of all, at the last look as looked at: calls go by that from now on."""
     if digest is not None and tool is None:
         raise click.UsageError("Name the tool that --digest is of.")
