@@ -7,7 +7,7 @@ from broker.control import classes
 from broker.decisions import rules as decision_rules
 from broker.estate import rules
 from broker.estate.estate import Estate
-from broker.estate.model import Resource, Scope, Stage, Tool
+from broker.estate.model import Resource, Scope, Tool
 
 Members = dict[str, object]
 
@@ -57,7 +57,7 @@ def _tool(resource: Resource, tool: Tool) -> Members:
             "schema": tool.schema,
             "schema_digest": tool.digest,
             "changed": tool.changed,
-            "open": resource.stage is not Stage.BASELINE and not rules.above_stage(resource, tool),
+            "open": not rules.above_stage(resource, tool),
             "keyed": classes.DEFAULTS[tool.impact].keyed,
             "approval": classes.rule(tool, user=True) is not None,
             "obligations": decision_rules.obligations(tool),
