@@ -1,7 +1,7 @@
 """OAuth 2.1 section 5 and MCP authorization: everything that an MCP server needs, in one object."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -176,6 +176,12 @@ class Guard(Calls):
     def scopes_for(self, message: Message) -> Sequence[str] | None:
         """The scopes that a message needs; None for a tool that this resource does not list."""
         return self.control.scopes_for(message)
+
+    def serves(self, tools: Iterable[Mapping[str, object]]) -> None:
+        """Say how the server defines its tools, as in `tools/list`, before anybody has listed them: what is called is
+        then held to what somebody looked at from the first call on."""
+        for tool in tools:
+            self.control.serves(tool)
 
     def within_details(self, token: VerifiedToken, message: Message) -> bool:
         """Whether the message is one that the token's authorization details are about; of a token without, any is."""

@@ -1,10 +1,11 @@
 """RFC 6750 and elicitation for the official MCP Python SDK: its TokenVerifier, and its ways to ask a person."""
 
 import logging
+from typing import Any
 
 from mcp import MCPError
 from mcp.server.auth.provider import AccessToken
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import InputRequiredResult
 
@@ -53,6 +54,13 @@ class BrokerTokenVerifier:
             subject=verified.subject,
             claims=dict(verified.claims),
         )
+
+
+async def definitions(server: MCPServer) -> list[dict[str, Any]]:
+    """The tools as the server defines them, for `guard.serves`."""
+    return [
+        tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in await server.list_tools()
+    ]
 
 
 def ask_user(refused: ExchangeRefused, context: Context, message: str | None = None) -> InputRequiredResult:

@@ -33,7 +33,7 @@ _PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 class GuardMiddleware:
-    """As the one for ASGI; `environ["guard_token"]` is the verified token.
+    """As the one for ASGI; `environ["guard.token"]` is the verified token.
 
     A call that takes too long is answered and reported, and its thread goes on: a thread cannot be ended from outside.
     """
@@ -214,7 +214,7 @@ def _inner(environ: Environ, entered: Entered, body: bytes | None) -> Environ:
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in _PLAIN:
             kept[f"HTTP_{key}"] = value.decode("latin-1")
-    kept["guard_token"] = entered.token
+    kept["guard.token"] = entered.token
     if body is not None:
         kept["wsgi.input"], kept["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
         kept.pop("HTTP_TRANSFER_ENCODING", None)

@@ -76,3 +76,26 @@ def test_behind_the_middleware_the_sdk_takes_a_token_whose_proof_was_seen(issuer
     assert (answer.status_code, answer.text) == (200, "desk-app")
     for unguarded in ({"DPoP": proof}, {"Authorization": f"Bearer {token}"}):
         assert asyncio.run(ask(unguarded, app)).status_code == 401
+
+
+def test_the_guard_is_told_how_the_server_defines_its_tools(issuer, clock) -> None:
+    from mcp.server.mcpserver import MCPServer
+
+    from broker.guard.mcp_sdk import definitions
+    from broker.protocol.definition import schema_digest
+    from tests.guard.desk import Desk
+
+    server = MCPServer("Desk")
+
+    @server.tool()
+    async def search(text: str) -> str:
+        """Find tickets."""
+        return text
+
+    desk = Desk(issuer, clock)
+    desk.guard.serves(found := asyncio.run(definitions(server)))
+    [tool] = found
+    assert (tool["name"], tool["description"]) == ("search", "Find tickets.")
+    assert desk.call("search", {"text": "x"}).status_code == 200
+    asked = desk.broker.asked[0]["resource"]["properties"]["schema_digest"]
+    assert asked == schema_digest("search", "Find tickets.", tool["inputSchema"])
