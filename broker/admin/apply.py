@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from broker.admin import authority, references
+from broker.admin import authority, policy_entry, references
 from broker.admin import plan as planning
 from broker.admin.model import Change, EstateProblems, Holdings, Key, Problem, Wanted
 from broker.admin.rooms import Rooms
 from broker.audit.model import Fact
+from broker.control.budgets.model import Budget
 from broker.control.policy.model import SERVER, PolicyText
 from broker.estate.claims.model import Claim
 from broker.estate.model import Edge, Resource
@@ -114,6 +115,7 @@ class Apply:
             rooms.changes.resources(tx),
             rooms.changes.edges(tx),
             rooms.policies.texts(tx),
+            rooms.budgets.every(tx),
         )
 
     def _ready(self, wanted: Wanted) -> _Ready:
@@ -159,6 +161,9 @@ class Apply:
         # First: whoever may not change it is not told how it hangs together with what is others'.
         claims = authority.claims_for(self._rooms, tx, changes, wanted, current, within)
         wrong = ready.problems + references.check(outcome, wanted, current)
+        if outcome.policies:
+            resources = self._rooms.changes.joined(tx, outcome.resources.values())
+            wrong += policy_entry.check(outcome, resources, wanted)
         if wrong:
             raise EstateProblems(wrong)
         return changes, claims
@@ -220,6 +225,9 @@ class Apply:
             case PolicyText():
                 rooms.policies.put(tx, held)
                 return None if held.tenant == SERVER else held.tenant
+            case Budget():
+                rooms.budgets.put(tx, held)
+                return held.tenant
             case _:
                 assert_never(held)
 
@@ -247,6 +255,8 @@ class Apply:
                 rooms.vault.connections.end_all(tx, "the resource was removed", resource_id=change.id)
                 rooms.vault.credentials.set(tx, change.id, None)
                 rooms.changes.remove_resource(tx, change.id)
+            case "budget":
+                rooms.budgets.remove(tx, change.id)
             case "policy":
                 rooms.policies.remove(tx, change.id)
                 return None if change.id == SERVER else change.id

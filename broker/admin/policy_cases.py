@@ -3,6 +3,7 @@
 They are judged by the same code as a decision; scopes are those that the tool takes, and the definition is as reviewed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from broker.admin.model import EstateProblems, Holdings, Problem
 from broker.control.model import Act, Person, Verdict
 from broker.control.policy.policies import Explained, explained
 from broker.control.policy.rules import Rules
+from broker.estate.model import Resource
 
 PERMIT, DENY, APPROVAL = "permit", "deny", "approval"
 
@@ -67,12 +69,17 @@ def parse(value: object) -> list[Case]:
 
 
 def tried(
-    cases: list[Case], rules: dict[str, Rules], server: Rules, holdings: Holdings, now: float
+    cases: list[Case],
+    rules: dict[str, Rules],
+    server: Rules,
+    holdings: Holdings,
+    resources: Mapping[str, Resource],
+    now: float,
 ) -> list[Tried]:
     """Each case, by the rules of its tenant."""
     found = []
     for i, case in enumerate(cases):
-        said = explained(rules.get(case.tenant, server), act(case, holdings, now, f"[{i}]"), now)
+        said = explained(rules.get(case.tenant, server), act(case, holdings, resources, now, f"[{i}]"), now)
         found.append(Tried(case, outcome(said.verdict), said))
     return found
 
@@ -83,9 +90,9 @@ def outcome(verdict: Verdict) -> str:
     return PERMIT if verdict.demand is None else APPROVAL
 
 
-def act(call: Call, holdings: Holdings, now: float, path: str = "") -> Act:
-    """The act that is meant; EstateProblems where something of it is not in the estate."""
-    resource, tenant = holdings.resources.get(call.resource), holdings.tenants.get(call.tenant)
+def act(call: Call, holdings: Holdings, resources: Mapping[str, Resource], now: float, path: str = "") -> Act:
+    """The act that is meant, `resources` with what is kept of their tools; EstateProblems where one is not there."""
+    resource, tenant = resources.get(call.resource), holdings.tenants.get(call.tenant)
     user = holdings.users.get(call.user) if call.user is not None else None
     tool = next((one for one in resource.tools if one.name == call.tool), None) if resource else None
     missing = [

@@ -1,13 +1,14 @@
 """Policies in the estate file (docs/policy.md): Cedar text, in a file beside it or written down, and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.control.policy import reading
-from broker.control.policy.model import SERVER, PolicyText
+from broker.control.policy.model import SERVER, Fault, PolicyText
+from broker.estate.model import Resource
 
 Shape = dict[str, object]
 
@@ -53,19 +54,20 @@ def names(held: PolicyText) -> list[str]:
     return [policy.id for policy in reading.read(held.text, held.tenant)]
 
 
-def check(after: Holdings, wanted: Wanted) -> Iterator[Problem]:
-    """Each text in the estate as it will be; that of a tenant among what works for that tenant."""
+def faults(held: PolicyText, resources: Iterable[Resource]) -> list[Fault]:
+    """What is wrong with it in an estate of these; a tenant's is held against what works for that tenant."""
+    seen = [one for one in resources if held.tenant == SERVER or one.serves(held.tenant)]
+    return reading.check(held.text, seen, held.tenant)
+
+
+def check(after: Holdings, joined: Sequence[Resource], wanted: Wanted) -> Iterator[Problem]:
+    """Each text in the estate as it will be; `joined` are its resources with what is kept of their tools."""
     for held in after.policies.values():
         path = wanted.path(("policy", held.tenant))
         if held.tenant != SERVER and held.tenant not in after.tenants:
             yield Problem(f"{path}.tenant", f"there is no tenant {held.tenant}")
             continue
-        resources = [
-            resource
-            for resource in after.resources.values()
-            if held.tenant == SERVER or resource.serves(held.tenant)
-        ]
-        for fault in reading.check(held.text, resources, held.tenant):
+        for fault in faults(held, joined):
             yield Problem(path, str(fault))
 
 

@@ -11,7 +11,7 @@ from typing import IO
 import click
 
 from broker import app, schema
-from broker.admin import claims_doctor, knobs, lint, provider_doctor
+from broker.admin import claims_doctor, knobs, lint, policy_lint, provider_doctor
 from broker.admin import doctor as rules
 from broker.admin.doctor import FileFacts, Finding, Level, fail, warn
 from broker.audit import trace as evidence
@@ -21,6 +21,7 @@ from broker.cli.local import Failed, Place, Unhealthy, local, settings_for, sqli
 from broker.cli.output import JSON, output, text
 from broker.cli.safety import unsafe
 from broker.compose import counters
+from broker.control.policy import policies
 from broker.estate.changes import Changes
 from broker.estate.claims import claims
 from broker.estate.estate import Estate
@@ -230,6 +231,7 @@ def _inside(settings: Settings, database: Database, kek: KeyEncryptionKey | None
     found += lint.estate(estate, known_clients, settings.key_retire_after, world.clock.now())
     found += lint.credentials(nowhere, secretless)
     found += lint.lapsed(claims.every(database))
+    found += policy_lint.findings(policies.every(database), list(estate.resources.values()), after)
     found += lint.certificates(
         known_clients,
         trusted=settings.client_certificate_authorities is not None,

@@ -4,17 +4,16 @@ from pathlib import Path
 
 import click
 
-from broker.admin import policy_cases
+from broker.admin import policy_cases, policy_entry
 from broker.admin.estate_file import read_yaml
 from broker.admin.model import EstateProblems
 from broker.admin.policy_cases import Call, Tried
 from broker.app import Broker
 from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened
 from broker.cli.output import JSON, done, one, output, rows
-from broker.control.policy import reading, schema
+from broker.control.policy import schema
 from broker.control.policy.model import SERVER, Fault, Policy, PolicyText
 from broker.control.policy.policies import Explained, combined, explained
-from broker.estate.model import Resource
 from broker.protocol import strict_json
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -60,6 +59,7 @@ def test(file: Path, cases: Path, tenant: str, data: Path | None, database: str 
             rules,
             rules[SERVER],
             apply_of(broker).holdings(),
+            broker.estate().resources,
             broker.world.clock.now(),
         )
     rows(
@@ -110,7 +110,7 @@ def explain(
     with opened(Place(data, database)) as broker:
         now = broker.world.clock.now()
         try:
-            act = policy_cases.act(call, apply_of(broker).holdings(), now)
+            act = policy_cases.act(call, apply_of(broker).holdings(), broker.estate().resources, now)
         except EstateProblems as error:
             raise NotFound(str(error)) from None
         found = explained(broker.policies.rules(tenant), act, now)
@@ -128,12 +128,7 @@ def schema_command(data: Path | None, database: str | None, output: str) -> None
 
 
 def _faults(broker: Broker, text: str, tenant: str) -> list[Fault]:
-    return reading.check(text, _resources(broker, tenant), tenant)
-
-
-def _resources(broker: Broker, tenant: str) -> list[Resource]:
-    found = broker.estate().resources.values()
-    return [resource for resource in found if tenant == SERVER or resource.serves(tenant)]
+    return policy_entry.faults(PolicyText(tenant, text), broker.estate().resources.values())
 
 
 def _text(file: Path) -> str:

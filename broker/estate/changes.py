@@ -1,5 +1,6 @@
 """The rows of the estate as administration uses them: loaded, listed, put and removed within its transaction."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from broker.denials import live
@@ -26,6 +27,10 @@ class Changes:
     def resources(self, tx: Transaction) -> list[Resource]:
         """As the estate file has them, without what is kept of their tools."""
         return store.resources(tx)
+
+    def joined(self, tx: Transaction, resources: Iterable[Resource]) -> list[Resource]:
+        """These, with what is kept of their tools."""
+        return catalogue.joined(tx, resources)
 
     def edges(self, tx: Transaction) -> list[Edge]:
         return store.edges(tx)

@@ -1,15 +1,21 @@
 """Policies in the estate file: applied, exported, refused with their place; what tenants may bring."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from broker.admin import policy_lint
+from broker.admin.doctor import Level
 from broker.admin.estate_file import parse, read_yaml
 from broker.admin.export import export
 from broker.admin.load import judged
 from broker.admin.model import EstateProblems
+from broker.control.policy import policies
+from broker.estate.model import Resource
 from tests.admin.conftest import ORIGIN, Desk, wanted
+from tests.lab import START
 
 NEVER = '@id("never")\nforbid (principal, action == Action::"tickets/refund", resource);\n'
 SEVERAL = """
@@ -113,6 +119,47 @@ def test_what_does_not_fit_is_refused_with_its_place(held: Desk, text: str, prob
     found = refused(held, f"policies: {text}")
     assert any(one.startswith(problem) for one in found), found
     assert versions(held) == {}
+
+
+def test_a_policy_is_held_against_what_is_known_of_arguments_and_a_review_can_take_that_away(
+    held: Desk, estate: str
+) -> None:
+    head = '@id("limit") forbid (principal, action == Action::"tickets/refund", resource)'
+    limit = f"{head} when {{ context.arguments.n > 9 }};"
+    own = f"policies: {{text: '{limit}'}}"
+    assert "attribute `arguments.n`" in refused(held, own)[0]
+    schema = "schema: {type: object, properties: {n: {type: integer}}, required: [n]}"
+    typed = estate.replace("{name: refund,", f"{{name: refund, {schema},")
+    held.put(typed + own)
+    assert (
+        "expected Long but saw String" in refused(held, typed.replace("{type: integer}", "{type: string}"))[0]
+    )
+    assert levels(held) == {"policies.fit": Level.OK, "policies.relaxed": Level.OK}
+    untyped = [
+        replace(one, tools=tuple(replace(t, schema=None) for t in one.tools)) for one in resources(held)
+    ]
+    assert levels(held, untyped)["policies.fit"] is Level.FAIL
+
+
+def test_a_diagnosis_names_what_makes_approvals_needless_no_more(held: Desk) -> None:
+    text = """
+    @id("small") @relaxes("approval") @cites("r") @expires("2027-01-16T00:00:00Z") @signed_by("bob, carol")
+    permit (principal, action == Action::"tickets/refund", resource);
+    """
+    held.apply.apply(wanted(f"policies: {{text: '{text}'}}"), ORIGIN)
+    assert levels(held, now=START)["policies.relaxed"] is Level.OK
+    assert levels(held, now=START + 86400)["policies.relaxed"] is Level.WARN
+
+
+def resources(desk: Desk) -> list[Resource]:
+    return list(desk.broker.estate().resources.values())
+
+
+def levels(desk: Desk, among: list[Resource] | None = None, now: float = START) -> dict[str, Level]:
+    texts = policies.every(desk.broker.world.database)
+    found = policy_lint.findings(texts, resources(desk) if among is None else among, now)
+    assert all(bool(finding.fix) == (finding.level is not Level.OK) for finding in found)
+    return {finding.id: finding.level for finding in found}
 
 
 def test_a_tenants_admin_brings_what_forbids_for_that_tenant_and_nothing_else(held: Desk) -> None:

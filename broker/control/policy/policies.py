@@ -12,7 +12,7 @@ from broker.control.policy.rules import Rules
 from broker.control.policy.schema import tool_id
 from broker.estate import rules as estate_rules
 from broker.estate.model import ApprovalRule, Resource
-from broker.runtime.database import Transaction, bump
+from broker.runtime.database import Database, Transaction, bump
 from broker.runtime.world import World
 
 STAMP = "policies"
@@ -121,6 +121,11 @@ def combined(texts: list[PolicyText]) -> dict[str, Rules]:
     server = _read(texts, SERVER)
     tenants = [text.tenant for text in texts if text.tenant != SERVER]
     return {SERVER: _of(server), **{name: _of(server, _read(texts, name)) for name in tenants}}
+
+
+def every(database: Database) -> list[PolicyText]:
+    """All texts, for whoever has a database and no rooms."""
+    return database.read(store.every)
 
 
 def _load(tx: Transaction) -> dict[str, Rules]:
