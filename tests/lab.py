@@ -270,6 +270,12 @@ class Lab:
         """JSON to an API, as this client."""
         return self.http().post(path, base_url=ISSUER, json=body, headers=basic(client_id))
 
+    def send(self, path: str, text: str, headers: dict[str, str]) -> TestResponse:
+        """JSON to an API."""
+        return self.http().post(
+            path, base_url=ISSUER, data=text, content_type="application/json", headers=headers
+        )
+
     def register(self, door: str = "", source: str = "203.0.113.7", **metadata: object) -> TestResponse:
         document = {"redirect_uris": [CALLBACK], "client_name": "Registered app", **metadata}
         return self.http().post(

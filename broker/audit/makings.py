@@ -12,7 +12,7 @@ from broker.runtime.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """`subject` None: erased. `actors` by their client ids, the current one first."""
+    """`subject` None: erased. `actors` by their client ids, the current one first. `resource`: where it is good."""
 
     tenant: str
     subject: str | None
@@ -39,7 +39,7 @@ def of(tx: Transaction, jtis: Iterable[str]) -> dict[str, Making]:
             subject[1] if subject else None,
             members.get("client"),
             tuple(members.get("actors", ())),
-            members.get("resource"),
+            members.get("downstream", members.get("resource")),
             members.get("txn"),
             members.get("grant_id"),
         )

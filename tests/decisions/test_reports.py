@@ -4,7 +4,7 @@ import pytest
 
 from broker.estate.model import Recording
 from tests.deciding import desk, post, problem, scoped
-from tests.lab import Lab, claims
+from tests.lab import FILES, Lab, claims
 
 
 def call(token: str, tool: str = "search_tickets", **members: object) -> dict[str, object]:
@@ -73,8 +73,14 @@ def test_a_token_that_is_none_of_the_resources_is_not_taken(after: Lab) -> None:
     assert told(lab, *calls) == [1, 2]
     assert len(lab.facts("call.reported")) == 1
     assert told(lab, call(token), client_id="notes-server") == [0]
-    assert told(lab, call(token), door="/t/globex") == [0], "behind another wall"
     assert told(lab, call(token), door="/t/acme") == []
+
+
+def test_a_door_takes_calls_of_its_own_tenants_tokens(lab: Lab) -> None:
+    token = lab.tokens(resource=FILES, scope="files:read", user="vera")["access_token"]
+    assert told(lab, call(token), client_id="files-server", door="/t/acme") == [0]
+    assert told(lab, call(token), client_id="files-server", door="/t/globex") == []
+    assert told(lab, call(token), client_id="files-server") == []
 
 
 def test_a_call_that_had_to_be_asked_for_is_recorded_as_that(after: Lab) -> None:

@@ -33,7 +33,7 @@ from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
 from broker.tokens import store as tokens
 from tests.house.test_stores import wall_column
-from tests.stores import approving, bounded, vaulted, vouched
+from tests.stores import approving, bounded, permitting, vaulted, vouched
 from tests.stores.samples import (
     CHALLENGE,
     DOOR,
@@ -101,6 +101,7 @@ def seed(tx: Transaction) -> None:
         vaulted.seed(tx, m, owner)
         approving.seed(tx, m, owner)
         bounded.seed(tx, m, owner)
+        permitting.seed(tx, m, owner)
         clients.put(tx, replace(client(m, owner, unused_until=LATER), fingerprint=f"print {m}"))
         clients.hand_over(tx, f"client-{m}", f"held {m}")
         clients.set_secrets(tx, f"client-{m}", owner, [Secret(f"secret {m}", None)])
@@ -362,6 +363,7 @@ def _cases() -> Iterator[Case]:
     for name in ("aud", "txn", "grant", "jti", "parent", "req"):
         yield case(audit.handles, lambda tx, o, name=name: audit.handles(tx, f"{name}-{mark(o)}"))
     yield case(audit.handles, lambda tx, o: audit.handles(tx, "shared"))
+    yield case(audit.with_tokens, lambda tx, o: audit.with_tokens(tx, [f"jti-{mark(o)}"]))
     yield case(
         audit.chain,
         lambda tx, o: audit.chain(
@@ -377,7 +379,12 @@ def _cases() -> Iterator[Case]:
     yield case(denials.off, lambda tx, o: denials.off(tx, [off(o)], NOW))
     yield case(denials.newest, lambda tx, o: denials.newest(tx))
     yield case(denials.stands, lambda tx, o: denials.stands(tx, off(o), NOW, final=False))
-    for function, call, adds in (*vaulted.cases(mark), *bounded.cases(mark), *approving.cases(mark)):
+    for function, call, adds in (
+        *vaulted.cases(mark),
+        *bounded.cases(mark),
+        *approving.cases(mark),
+        *permitting.cases(mark),
+    ):
         yield case(function, call, adds=adds)
     yield case(denials.lift, lambda tx, o: denials.lift(tx, off(o), NOW))
     yield case(denials.sweep, lambda tx, o: denials.sweep(tx, LATER))

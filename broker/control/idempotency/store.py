@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 
 from broker.control.idempotency.model import Permit
 from broker.protocol import jcs
-from broker.runtime.database import Transaction, metadata, wall
+from broker.runtime.database import Conflict, Transaction, metadata, wall
 
 permit_table = Table(
     "permit",
@@ -44,6 +44,8 @@ permit_table = Table(
     Column("outcome", Text),
     Column("reported_at", Float),
 )
+_TRIES = 3
+"""A slot that was held can be free when its holder is looked for: it was swept, or its time was over."""
 _SLOT = [permit_table.c.slot]
 _ADD = {
     "sqlite": insert_on_sqlite(permit_table)
@@ -97,14 +99,18 @@ _SWEEP = delete(permit_table).where(wall(permit_table), permit_table.c.kept_unti
 def begin(
     tx: Transaction, permit: Permit, slot: str | None, slot_until: float, kept_until: float
 ) -> Permit | None:
-    """Add it; with a `slot`, unless another has it until later: then that one comes back, and nothing is added."""
-    tx.require(permit.tenant)
-    while not _added(tx, permit, slot, slot_until, kept_until):
+    """Add it; with a `slot`, unless another has it until later: then that one comes back, and nothing is added.
+
+    Conflict when the slot is nobody's that can be seen, and taken all the same.
+    """
+    for _ in range(_TRIES):
+        if _added(tx, permit, slot, slot_until, kept_until):
+            return None
         tx.execute(_FREE, wall=tx.tenant, which=slot, now=permit.made_at)
         row = tx.execute(_HOLDER, wall=tx.tenant, which=slot).first()
         if row is not None:
             return _permit(row)
-    return None
+    raise Conflict
 
 
 def find(tx: Transaction, permit_id: str) -> Permit | None:
@@ -133,6 +139,7 @@ def sweep(tx: Transaction, now: float) -> None:
 
 
 def _added(tx: Transaction, permit: Permit, slot: str | None, slot_until: float, kept_until: float) -> bool:
+    tx.require(permit.tenant)
     row = tx.execute(
         _ADD[tx.connection.dialect.name],
         id=permit.id,
