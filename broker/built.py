@@ -155,7 +155,7 @@ class Broker:
             self.pushed.sweep(tx)
             self.devices.sweep(tx, now)
             self.families.sweep(tx, now)
-            self.budgets.settings.sweep(tx, now)
+            self.budgets.configured.sweep(tx, now)
             self.sessions.sweep(tx)
             self.signing_in.notices.sweep(tx)
             self.federation.visits.sweep(tx, now)

@@ -193,7 +193,7 @@ def compose(
     )
     policies = Policies(world)
     webhooks = webhooks_room.furnished(world, recorder, egress, settings)
-    budgets = budgets_room.furnished(world, recorder, webhooks, settings)
+    budgets = budgets_room.furnished(world, webhooks, settings)
     tokens = tokens_room.furnished(
         world,
         recorder,

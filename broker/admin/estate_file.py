@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic_core import ErrorDetails
 
 from broker.admin import moments, policy_entry
+from broker.admin.budget_entry import BudgetEntry
 from broker.admin.model import EstateProblems, Problem
 from broker.admin.policy_entry import PolicyEntry
 from broker.admin.provider_entry import ProviderEntry
@@ -159,6 +160,7 @@ class EstateFile(Entry):
     edges: list[EdgeEntry] = []
     assertion_recipients: list[RecipientEntry] = []
     policies: Annotated[list[PolicyEntry], BeforeValidator(policy_entry.listed)] = []
+    budgets: list[BudgetEntry] = []
 
 
 SECTIONS = {
@@ -172,6 +174,7 @@ SECTIONS = {
     "edge": "edges",
     "recipient": "assertion_recipients",
     "policy": "policies",
+    "budget": "budgets",
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.control.budgets.model import Budget
 from broker.control.policy.model import PolicyText
 from broker.denials.model import edge_id
 from broker.estate.model import Edge, Resource
@@ -12,10 +13,23 @@ from broker.identity.federation.trusted.model import Recipient, TrustedIssuer, W
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import User
 
-NOUNS = ("tenant", "idp", "issuer", "user", "client", "workload", "resource", "edge", "recipient", "policy")
-Held = Tenant | Provider | TrustedIssuer | User | Client | Workload | Resource | Edge | Recipient | PolicyText
+NOUNS = (
+    "tenant",
+    "idp",
+    "issuer",
+    "user",
+    "client",
+    "workload",
+    "resource",
+    "edge",
+    "recipient",
+    "policy",
+    "budget",
+)
+Controlled = Resource | Edge | PolicyText | Budget
+Held = Tenant | Provider | TrustedIssuer | User | Client | Workload | Recipient | Controlled
 Key = tuple[str, str]
-"""Noun and id; an edge's id is `from->to`, that of policies their tenant's, or `*`."""
+"""Noun and id; an edge's id is `from->to`, that of policies their tenant's, or `*`, a budget's `level:id@tenant`."""
 
 
 def key_of(held: Held) -> Key:
@@ -40,6 +54,8 @@ def key_of(held: Held) -> Key:
             return "edge", edge_id(held.source, held.target)
         case PolicyText():
             return "policy", held.tenant
+        case Budget():
+            return "budget", held.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,10 @@ class Holdings:
     @property
     def edges(self) -> dict[str, Edge]:
         return {key[1]: held for key, held in self.held.items() if isinstance(held, Edge)}
+
+    @property
+    def budgets(self) -> dict[str, Budget]:
+        return {held.key: held for held in self.held.values() if isinstance(held, Budget)}
 
     @property
     def policies(self) -> dict[str, PolicyText]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from broker.admin import budget_entry, provider_rules, trusted_references, vault_rules
+from broker.admin import budget_rules, provider_rules, trusted_references, vault_rules
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.estate.model import ANY_TENANT, Edge, Resource
 from broker.identity.clients.model import Client, Registered
@@ -54,7 +54,7 @@ def _check(after: Holdings, wanted: Wanted, before: Holdings) -> Iterator[Proble
             yield Problem(f"{path}.uri", f"{resource.uri} is the URI of resource {uris[uri]}")
         uris.setdefault(uri, resource.id)
     yield from _defaults(resources.values(), wanted)
-    yield from budget_entry.check(after, wanted)
+    yield from budget_rules.fits(after, wanted)
     for name, edge in after.edges.items():
         yield from _edge(wanted.path(("edge", name)), edge, resources)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from broker.audit.record import Recorder
 from broker.authorization.grants import Grants
+from broker.control.budgets.setting import Configured
 from broker.control.policy.policies import Policies
 from broker.estate.changes import Changes
 from broker.estate.claims.claims import Claims
@@ -38,6 +39,7 @@ class Rooms:
     vault: Vault
     issuers: Issuers
     policies: Policies
+    budgets: Configured
     prepare_keys: Callable[[Transaction], None]
     judge: Callable[[str, User], None]
 

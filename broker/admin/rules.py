@@ -3,7 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from broker.admin import authentication, provider_rules, tool_rules, trusted_rules, vault_rules
+from broker.admin import (
+    authentication,
+    budget_entry,
+    budget_rules,
+    provider_rules,
+    tool_rules,
+    trusted_rules,
+    vault_rules,
+)
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -90,6 +98,9 @@ def _check(file: EstateFile) -> Iterator[Problem]:
     )
     yield from _unique((f"edges[{i}]", f"{edge.source}->{edge.target}") for i, edge in enumerate(file.edges))
     yield from _unique((f"policies[{i}].tenant", policy.tenant) for i, policy in enumerate(file.policies))
+    for i, budget in enumerate(file.budgets):
+        yield from budget_rules.check(f"budgets[{i}]", budget)
+    yield from _unique((f"budgets[{i}]", budget_entry.noun(b).key) for i, b in enumerate(file.budgets))
 
 
 def _principals(file: EstateFile) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,17 @@
 import json
 from collections.abc import Mapping
 
-from broker.admin import moments, policy_entry, provider_entry, tool_entry, trusted_entry, vault_entry
+from broker.admin import (
+    budget_entry,
+    moments,
+    policy_entry,
+    provider_entry,
+    tool_entry,
+    trusted_entry,
+    vault_entry,
+)
 from broker.admin.model import Held, key_of
+from broker.control.budgets.model import Budget
 from broker.control.policy.model import PolicyText
 from broker.estate.model import ANY_TENANT, Edge, Resource, ResourceKind, Scope
 from broker.identity.clients.model import Client, Registered
@@ -41,6 +50,7 @@ _SAID: Mapping[str, tuple[str, ...]] = {
     "resource": ("tenants",),
     "edge": ("scopes",),
     "policy": ("text",),
+    "budget": (),
 }
 
 
@@ -75,6 +85,8 @@ def full(held: Held) -> Shape:
             return _edge(held)
         case PolicyText():
             return policy_entry.full(held)
+        case Budget():
+            return budget_entry.full(held)
 
 
 def brief(held: Held, own_client: Client | None = None) -> Shape:

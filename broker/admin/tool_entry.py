@@ -82,11 +82,11 @@ def limits(entry: LimitsEntry) -> Limits:
         entry.concurrent,
         entry.calls_per_day,
         entry.budget_per_day,
-        _bounds(entry.per_tenant),
-        _bounds(entry.per_user),
-        _bounds(entry.per_client),
-        {name: _bounds(bounds) for name, bounds in entry.per_family.items()},
-        {name: _bounds(bounds) for name, bounds in entry.per_tool.items()},
+        bounds_of(entry.per_tenant),
+        bounds_of(entry.per_user),
+        bounds_of(entry.per_client),
+        {name: bounds_of(bounds) for name, bounds in entry.per_family.items()},
+        {name: bounds_of(bounds) for name, bounds in entry.per_tool.items()},
     )
 
 
@@ -140,5 +140,5 @@ def _said(members: Shape) -> Shape:
     }
 
 
-def _bounds(entry: BoundsEntry) -> Bounds:
+def bounds_of(entry: BoundsEntry) -> Bounds:
     return Bounds(entry.per_minute, entry.concurrent, entry.calls_per_day, entry.budget_per_day)

@@ -84,20 +84,20 @@ def _approval(path: str, rule: ApprovalEntry, impact: Impact) -> Iterator[Proble
 def _limits(
     path: str, entry: LimitsEntry, families: Collection[str], names: Sequence[str]
 ) -> Iterator[Problem]:
-    yield from _bounds(path, entry)
+    yield from check_bounds(path, entry)
     for member in ("per_tenant", "per_user", "per_client"):
-        yield from _bounds(f"{path}.{member}", getattr(entry, member))
+        yield from check_bounds(f"{path}.{member}", getattr(entry, member))
     for name, bounds in entry.per_family.items():
         if name not in families:
             yield Problem(f"{path}.per_family.{name}", "no tool of this resource is of that family")
-        yield from _bounds(f"{path}.per_family.{name}", bounds)
+        yield from check_bounds(f"{path}.per_family.{name}", bounds)
     for name, bounds in entry.per_tool.items():
         if name not in names:
             yield Problem(f"{path}.per_tool.{name}", "there is no such tool of this resource")
-        yield from _bounds(f"{path}.per_tool.{name}", bounds)
+        yield from check_bounds(f"{path}.per_tool.{name}", bounds)
 
 
-def _bounds(path: str, entry: BoundsEntry) -> Iterator[Problem]:
+def check_bounds(path: str, entry: BoundsEntry) -> Iterator[Problem]:
     for member, most in (
         ("per_minute", MOST_CALLS),
         ("concurrent", MOST_AT_ONCE),

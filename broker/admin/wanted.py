@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from broker.admin import policy_entry, provider_entry, tool_entry, trusted_entry, vault_entry
+from broker.admin import budget_entry, policy_entry, provider_entry, tool_entry, trusted_entry, vault_entry
 from broker.admin.estate_file import (
     ClientEntry,
     Credentials,
@@ -83,6 +83,8 @@ def wanted(
         keep(_edge(edge), f"edges[{i}]")
     for i, policy in enumerate(file.policies):
         keep(policy_entry.noun(policy), f"policies[{i}]")
+    for i, budget in enumerate(file.budgets):
+        keep(budget_entry.noun(budget), f"budgets[{i}]")
     return Wanted(Holdings(held), secrets, passwords, provider_secrets, vault_secrets, paths)
 
 

@@ -99,7 +99,6 @@ FACTS = {
     "key.retiring": "A signing key stopped signing.",
     "key.retired": "A signing key left the JWKS and its private part was destroyed.",
     "estate.applied": "An object of the estate was created, changed or deleted.",
-    "budget.changed": "An administrator set or removed a budget.",
     "webhook.delivered": "An administrator's own system was told of something.",
     "webhook.failed": "An administrator's own system could not be told of something, and will not be.",
     "refusals.counted": "Further refusals of one source within a minute, as a number.",

@@ -148,6 +148,7 @@ def rooms_of(broker: app.Broker) -> Rooms:
         vault=broker.vault,
         issuers=broker.federation.trusted.issuers,
         policies=broker.policies,
+        budgets=broker.budgets.configured,
         prepare_keys=broker.prepare_keys,
         judge=_any if broker.settings.development else broker.signing_in.new_passwords.judge,
     )

@@ -7,6 +7,7 @@ import click
 from broker.admin.model import NOUNS
 from broker.cli.approval import approval
 from broker.cli.audit import audit
+from broker.cli.budget import set_command, spent
 from broker.cli.claim import claim, claims, prove, vouch, withdraw
 from broker.cli.credentials import rotate_secret, set_password
 from broker.cli.decision import decision
@@ -60,6 +61,8 @@ for _more in (suspend, resume):
     _NOUNS["tenant"].add_command(_more)
 for _more in (claim, claims, prove, vouch, withdraw, tools):
     _NOUNS["resource"].add_command(_more)
+for _more in (set_command, spent):
+    _NOUNS["budget"].add_command(_more)
 _NOUNS["client"].add_command(rotate_secret)
 for _more in (check, test, explain, schema_command):
     _NOUNS["policy"].add_command(_more)

@@ -15,6 +15,7 @@ from broker.app import Broker
 from broker.cli.estate import show
 from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened, origin_of, reported
 from broker.cli.output import moment, one, output, rows
+from broker.control.budgets.model import Budget
 from broker.control.policy.model import PolicyText
 from broker.estate.model import Edge
 
@@ -28,6 +29,7 @@ _COLUMNS = {
     "resource": ("id", "kind", "uri", "tenants", "stage"),
     "recipient": ("id", "issuer", "tenants", "clients"),
     "policy": ("tenant", "version", "changed", "policies"),
+    "budget": ("budget", "per_minute", "concurrent", "calls_per_day", "budget_per_day"),
     "edge": ("from", "to", "scopes", "consent", "purpose", "expires", "created", "created_by"),
 }
 
@@ -133,6 +135,8 @@ def _row(key: Key, holdings: Holdings) -> dict[str, object]:
     found = {"registered": "admin", **full(held)} if key[0] == "client" else full(held)
     if isinstance(held, Edge):
         found |= {"created": moment(held.created_at), "created_by": held.created_by}
+    if isinstance(held, Budget):
+        found["budget"] = held.key
     if isinstance(held, PolicyText):
         found |= {"tenant": held.tenant, "version": held.version, "changed": moment(held.changed_at)}
         found["policies"] = names(held)

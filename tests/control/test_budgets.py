@@ -10,7 +10,6 @@ from broker.control.budgets.model import Budget, Call, Entered, Level
 from broker.control.classes import DEFAULTS
 from broker.control.model import Act, Refused, Why
 from broker.estate.model import Bounds, Impact, Isolation, Limits, Tool
-from broker.protocol.origin import Origin
 from tests.control.calls import READ, REFUND, act, resource
 from tests.control.hook import Hook, reached
 from tests.lab import Lab
@@ -57,7 +56,7 @@ def spends(lab: Lab, tries: int = 200, **changes: object) -> int:
 
 def put(lab: Lab, level: Level, identifier: str, tenant: str | None = None, **bounds: object) -> None:
     budget = Budget(level, identifier, tenant, Bounds(**bounds))  # type: ignore[arg-type]
-    lab.broker.budgets.settings.put(budget, Origin("", "127.0.0.1", ""))
+    lab.change(lambda tx: lab.broker.budgets.configured.put(tx, budget))
     lab.broker.world.snapshots.refresh()
 
 
@@ -249,18 +248,14 @@ def test_a_call_without_a_budget_makes_no_statement(lab: Lab) -> None:
     assert lab.rows("budget_spent") == 0
 
 
-def test_a_budget_that_is_removed_bounds_nothing_and_all_of_it_is_recorded(lab: Lab) -> None:
+def test_a_budget_that_is_removed_bounds_nothing(lab: Lab) -> None:
     put(lab, Level.USER, "alice", "acme", per_minute=1)
     put(lab, Level.USER, "alice", "acme", per_minute=2)
-    settings, origin = lab.broker.budgets.settings, Origin("", "127.0.0.1", "")
-    [budget] = settings.every()
     assert passes(lab) == 2
-    assert settings.remove(budget.key, budget.tenant, origin)
-    assert not settings.remove(budget.key, budget.tenant, origin)
+    lab.change(lambda tx: lab.broker.budgets.configured.remove(tx, "user:alice@acme"))
     lab.broker.world.snapshots.refresh()
     lab.clock.advance(60)
     assert passes(lab) == 120
-    assert [fact["change"]["action"] for fact in lab.facts("budget.changed")] == ["set", "set", "delete"]  # type: ignore[index]
 
 
 @pytest.fixture

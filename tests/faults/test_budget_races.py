@@ -106,7 +106,7 @@ def test_of_64_calls_ten_are_within_the_budget_and_the_others_spend_nothing(
     asked = token(there)
     assert decisions(there, asked)[0] == {"permit": LIMIT, "budget_exhausted": MANY - LIMIT}
     lab = there.lab()
-    [spent] = lab.broker.budgets.settings.spent_today()
+    [spent] = lab.broker.budgets.configured.spent_today()
     assert (spent.calls, spent.cost) == (LIMIT, LIMIT)
     assert len([one for one in lab.facts("decision.made") if one["outcome"] == "allowed"]) == LIMIT
     lab.broker.close()

@@ -8,7 +8,6 @@ from werkzeug.test import TestResponse
 from broker.control.budgets.model import Budget, Level
 from broker.control.budgets.rules import TXN_SECONDS
 from broker.estate.model import Bounds
-from broker.protocol.origin import Origin
 from tests.lab import Lab, assert_refused, claims, race
 
 LIMIT = 10
@@ -83,15 +82,14 @@ def test_an_exchange_counts_for_its_grant_too(make_lab: Make) -> None:
 
 def test_a_budget_that_is_used_up_makes_no_token_until_tomorrow(lab: Lab) -> None:
     budget = Budget(Level.USER, "alice", "acme", Bounds(calls_per_day=0))
-    origin = Origin("", "127.0.0.1", "")
     held, code = lab.tokens(), lab.code()
-    lab.broker.budgets.settings.put(budget, origin)
+    lab.change(lambda tx: lab.broker.budgets.configured.put(tx, budget))
     lab.broker.world.snapshots.refresh()
     for refused in (lab.redeem(code), lab.refresh(held["refresh_token"]), lab.exchange(held["access_token"])):
         too_many(refused, lab, "budget_exhausted", 86401)
     assert lab.last("token.refused")["detail"] == "user alice"
     assert lab.tokens(user="bob")["access_token"] and lab.client_credentials().status_code == 200
-    lab.broker.budgets.settings.remove(budget.key, "acme", origin)
+    lab.change(lambda tx: lab.broker.budgets.configured.remove(tx, budget.key))
     lab.broker.world.snapshots.refresh()
     assert lab.refresh(held["refresh_token"]).status_code == 200
 

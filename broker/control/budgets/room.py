@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.audit.record import Recorder
 from broker.control.budgets import store
 from broker.control.budgets.alerts import Alerts
 from broker.control.budgets.budgets import Budgets
-from broker.control.budgets.setting import STAMP, Settings
+from broker.control.budgets.setting import STAMP, Configured
 from broker.control.webhooks.webhooks import Webhooks
 from broker.runtime.world import World
 
@@ -23,12 +22,12 @@ class Room:
     """What decisions and administration call."""
 
     budgets: Budgets
-    settings: Settings
+    configured: Configured
 
 
-def furnished(world: World, recorder: Recorder, webhooks: Webhooks, knobs: Knobs) -> Room:
+def furnished(world: World, webhooks: Webhooks, knobs: Knobs) -> Room:
     configured = world.snapshots.of(STAMP, store.every)
     return Room(
         Budgets(world, configured.get, Alerts(webhooks), knobs.repeats_per_txn),
-        Settings(world, recorder),
+        Configured(world),
     )
