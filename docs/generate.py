@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from broker.app import compose, create_app, migrate
 from broker.audit.model import FACTS
+from broker.control.policy import builtin, schema
 from broker.protocol.errors import STATUS, Reason
 from broker.settings import Settings
 from broker.tokens.exchange.refusals import REFUSALS
@@ -63,6 +64,14 @@ def exchange(_: Sentences) -> list[str]:
     return _table(("Reason", "About", "Error"), rows)
 
 
+def policies(_: Sentences) -> list[str]:
+    return ["```cedar", *builtin.TEXT.rstrip().splitlines(), "```"]
+
+
+def policy_schema(_: Sentences) -> list[str]:
+    return ["```cedar", *schema.text(()).splitlines(), "```"]
+
+
 TABLES: Mapping[str, Callable[[Sentences], list[str]]] = {
     "settings": settings,
     "endpoints": endpoints,
@@ -70,6 +79,8 @@ TABLES: Mapping[str, Callable[[Sentences], list[str]]] = {
     "reasons": reasons,
     "facts": facts,
     "exchange": exchange,
+    "policies": policies,
+    "policy_schema": policy_schema,
 }
 
 

@@ -40,6 +40,8 @@ def test_the_tables_of_the_documentation_are_those_of_the_code(
         ("errors", "reasons"),
         ("audit", "facts"),
         ("tokens", "exchange"),
+        ("policy", "policies"),
+        ("policy", "policy_schema"),
     ],
 )
 def test_every_table_stands_in_its_document(generate: ModuleType, file: str, table: str) -> None:
