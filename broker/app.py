@@ -198,6 +198,7 @@ def create_app(broker: Broker) -> Flask:
                 broker.approvals,
                 broker.signing_in.ways_in,
                 broker.switches,
+                broker.policies,
                 broker.world.clock,
             )
         )
@@ -272,6 +273,7 @@ def tend(broker: Broker, over: Callable[[float], bool], *, leased: bool, more: I
     if leased:
         duties += [Duty("keys", every, broker.door_keys.tend), Duty("sweep", every, broker.sweep)]
         duties += [Duty("claims", _CLAIM_SECONDS, broker.claims.look_again)]
+        duties += [Duty("alerts", every, broker.spikes.look)]
         duties += [Duty("webhooks", _NOTICE_SECONDS, broker.webhooks.deliver)]
         duties += [Duty("letters", _NOTICE_SECONDS, broker.approvals.notices.deliver)]
         duties += [Duty("logout", _NOTICE_SECONDS, broker.logout_notices.deliver)]

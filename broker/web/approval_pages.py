@@ -35,6 +35,14 @@ class ApprovalLine:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExactLine:
+    """What names the call exactly, for developers."""
+
+    kind: Literal["id", "digest", "schema", "txn"]
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalsView(AccountPage):
     waiting: tuple[ApprovalLine, ...] = ()
@@ -47,8 +55,10 @@ class ApprovalView(AccountPage):
     """`part`: who looks: somebody who may answer, who answered and waits for others, or whose call it is.
 
     `user`: (name, id) of whom it is for, None for the client's own work. `left`, `good_for`: in words. `voted`: names.
+    `because`: (id, words) of the policies that ask.
+
     `prove`: a sign-in comes before allowing it; `factor_url`: where a second factor is set up, which is missing.
-    `stop`: the app can be stopped. `over`: an answer came too late. `exact`: (label key, value) for developers.
+    `stop`: the app can be stopped. `over`: an answer came too late.
     """
 
     id: str
@@ -56,7 +66,7 @@ class ApprovalView(AccountPage):
     resource_uri: str
     user: tuple[str, str] | None
     through: tuple[str, ...]
-    because: tuple[str, ...]
+    because: tuple[tuple[str, str], ...]
     tool_says: str
     intent: str
     rows: tuple[ArgumentRow, ...]
@@ -74,7 +84,7 @@ class ApprovalView(AccountPage):
     answered_by: str = ""
     answered_at: float | None = None
     why: str = ""
-    exact: tuple[tuple[str, str], ...] = ()
+    exact: tuple[ExactLine, ...] = ()
 
 
 def approvals(view: ApprovalsView) -> str:

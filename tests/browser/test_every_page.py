@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from broker.web import texts
 from tests.browser.conftest import Callback
+from tests.browser.test_approvals import ARGUMENTS
 from tests.browser.test_connections import vault
 from tests.browser.test_documents import published
 from tests.browser.test_federation import at_the_provider, both
@@ -23,6 +24,7 @@ from tests.browser.walks import (
     asked,
     authenticator,
     authorize_url,
+    called,
     connect,
     redeemed,
     reset_link,
@@ -185,6 +187,40 @@ def test_allowing_single_calls(page: Page, look: Look, named_broker: LiveBroker,
     page.get_by_role("link", name="Calls App").click()
     expect(page.get_by_role("heading", name="Only these calls")).to_be_visible()
     look("account-app-calls")
+
+
+def test_allowing_one_exact_call(
+    page: Page, look: Look, named_broker: LiveBroker, callback: Callback, chromium: Browser
+) -> None:
+    token = connect(page, named_broker, callback, "nora", scope="credits:write tickets:write")["access_token"]
+    for number, amount in enumerate((250, 7)):
+        said = {**ARGUMENTS, "amount": amount}
+        intent = "The customer was charged twice in October and asks for the second payment."
+        asked_for = called(named_broker, token, "issue_credit", said, f"k{number}", intent=intent)
+        page.goto(asked_for["context"]["access_request"]["form_url"])
+    look("approval-asked")
+    with chromium.new_context(bypass_csp=True) as context:
+        other = context.new_page()
+        other.goto(page.url)
+        sign_in(other, "ada")
+        other.get_by_label("Reason").fill("Too small to bother")
+        other.get_by_role("button", name="Refuse", exact=True).click()
+        expect(other.get_by_role("status")).to_be_visible()
+    page.reload()
+    look("approval-refused")
+    page.goto(f"{named_broker.issuer}/logout")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{named_broker.issuer}/approvals")
+    sign_in(page, "ada")
+    look("approvals")
+    page.get_by_role("listitem").filter(has_text="Nora Narrow").get_by_role("link").first.click()
+    look("approval")
+    page.get_by_text("502 characters, all of them:").click()
+    page.get_by_text("Exactly which call").click()
+    look("approval-unfolded")
+    page.get_by_role("button", name="Allow once").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    look("approval-allowed")
 
 
 def test_the_account(page: Page, look: Look, named_broker: LiveBroker, callback: Callback) -> None:

@@ -13,6 +13,7 @@ import pyotp
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.browser.conftest import Callback
+from tests.lab import claims
 from tests.live import COMMAND, PASSWORD, LiveBroker, arrived
 
 RESOURCE = "https://tickets.example/mcp"
@@ -117,6 +118,21 @@ def redeemed(broker: LiveBroker, callback: Callback, code: str) -> dict[str, str
 def asked(broker: LiveBroker, **form: str) -> httpx2.Response:
     """A request of the app to the token endpoint."""
     return httpx2.post(f"{broker.issuer}/token", data={"client_id": "desk-app", **form}, trust_env=False)
+
+
+def called(broker: LiveBroker, token: str, tool: str, arguments: object, key: str, **more: str) -> object:
+    """What the resource's own server learns of a call: the answer of the decision."""
+    said = claims(token)
+    question = {
+        "subject": {"type": "user", "id": said["sub"], "properties": {"token": token}},
+        "action": {"name": "tools/call"},
+        "resource": {"type": "tool", "id": tool, "properties": {"resource": RESOURCE}},
+        "context": {"arguments": arguments, "idempotency_key": key, **more},
+    }
+    url, server = f"{broker.issuer}/access/v1/evaluation", ("tickets-server", SECRET)
+    answer = httpx2.post(url, json=question, auth=server, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def active(broker: LiveBroker, token: str) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import fields, is_dataclass, replace
 
 from markupsafe import Markup
 
-from broker.web import account_pages, connection_pages, methods_pages
+from broker.web import account_pages, approval_pages, arguments, connection_pages, methods_pages
 from broker.web.account_pages import AppLine, SessionLine
+from broker.web.approval_pages import ApprovalLine, Asker, ExactLine
 from broker.web.calls import CallLine
 from broker.web.connection_pages import ChoiceLine, ConnectionLine, ServerLine
 from broker.web.methods_pages import LinkLine, NoticeLine, PasskeyLine, ProviderLine
@@ -48,6 +49,44 @@ CONNECTING = {
     "choices": CHOICES,
     "action": "/connections/github",
     "csrf": "token-1",
+}
+ASKED = ApprovalLine(
+    "refund",
+    "Ticket desk",
+    Asker("desk-app", "Desk App", True),
+    "Alice",
+    "Acme",
+    "external_write",
+    "requested",
+    NOW,
+    NOW,
+    "/approvals/apr_1",
+)
+OFFERED = replace(
+    ASKED, state="offered", asker=Asker("dyn", "Some app", False), user="", impact="reversible_write"
+)
+APPROVED = replace(ASKED, state="approved", asker=Asker("gone-app", "", False))
+STATES = tuple(replace(ASKED, state=one, until=None) for one in ("denied", "withdrawn", "expired", "spent"))
+ANSWERING = {
+    **AROUND,
+    "approvals": "/approvals",
+    "id": "apr_1",
+    "line": ASKED,
+    "resource_uri": "https://tickets.example/mcp",
+    "user": ("Alice", "alice"),
+    "through": ("tickets-server",),
+    "because": (("mcp.tool.approval", ""),),
+    "tool_says": "",
+    "intent": "",
+    "rows": arguments.rows({"amount": 5, "note": "x" * 300, "odd name": {"p\u0430y": [None, {}]}}),
+    "left": "",
+    "good_for": "",
+    "quorum": 2,
+    "voted": ("Bob",),
+    "part": "approver",
+    "action": "/approvals/apr_1",
+    "csrf": "token-1",
+    "exact": (ExactLine("digest", "d" * 64),),
 }
 SCOPES = (ScopeLine("tickets:read", "Read tickets", "other"), ScopeLine("x", "x", "other"))
 
@@ -112,6 +151,47 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
             sessions=(SESSION, OTHER), action="/account/sessions", csrf="token-1", ended=1, **AROUND
         ),
     ),
+    "approvals": (
+        approval_pages.approvals,
+        approval_pages.ApprovalsView(
+            waiting=(ASKED, OFFERED), asked=(APPROVED,), answered=STATES, **AROUND, approvals="/approvals"
+        ),
+    ),
+    "no approvals": (
+        approval_pages.approvals,
+        approval_pages.ApprovalsView(**AROUND, approvals="/approvals"),
+    ),
+    "approval": (approval_pages.approval, approval_pages.ApprovalView(**ANSWERING, prove=True, stop=True)),
+    "approval without a factor": (
+        approval_pages.approval,
+        approval_pages.ApprovalView(
+            **{**ANSWERING, "voted": (), "user": None, "rows": ()},
+            prove=True,
+            factor_url="/account/sign-in",
+            stop=True,
+        ),
+    ),
+    "approval that others wait for": (
+        approval_pages.approval,
+        approval_pages.ApprovalView(**{**ANSWERING, "part": "voter"}),
+    ),
+    "approval asked": (
+        approval_pages.approval,
+        approval_pages.ApprovalView(**{**ANSWERING, "part": "asker", "line": OFFERED, "quorum": 1}),
+    ),
+    "approval given": (
+        approval_pages.approval,
+        approval_pages.ApprovalView(
+            **{**ANSWERING, "part": "none", "line": APPROVED}, answered_by="Bob", answered_at=NOW
+        ),
+    ),
+    **{
+        f"approval {line.state}": (
+            approval_pages.approval,
+            approval_pages.ApprovalView(**{**ANSWERING, "part": "none", "line": line}, over=True),
+        )
+        for line in STATES
+    },
     "connections": (
         connection_pages.connections,
         connection_pages.ConnectionsView(lines=(GITHUB, CONNECTED, TROUBLED, BROKEN, NAMELESS), **AROUND),
@@ -195,6 +275,11 @@ VIEWS: dict[str, tuple[Callable[..., str], object]] = {
     "password": (methods_pages.password, methods_pages.PasswordView(present=True, **CHANGE)),
 }
 READ = {
+    "approvals",
+    "no approvals",
+    "approval that others wait for",
+    "approval given",
+    *(f"approval {line.state}" for line in STATES),
     *("account", "apps", "no apps", "app removed", "codes, shown"),
     *(
         "connections",
@@ -209,7 +294,7 @@ FORMS = set(VIEWS) - READ
 SCRIPTED = {"new passkey"}
 
 
-CLOSED = {"lang", "static_base", "origin", "kind", "group", "impact", "health"}
+CLOSED = {"lang", "static_base", "origin", "kind", "group", "impact", "health", "state", "part"}
 """Fields whose values are ours, or of a fixed list."""
 
 

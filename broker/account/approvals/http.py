@@ -11,6 +11,7 @@ from broker.account.views import Around, Sending
 from broker.authorization.login.way import Way
 from broker.control.approvals.model import Not, NotAnswered
 from broker.control.approvals.room import Room
+from broker.control.policy.policies import Policies
 from broker.denials.model import Kind, Target
 from broker.denials.switch import Switches
 from broker.identity.users.ways_in import WaysIn
@@ -31,6 +32,7 @@ class Approving:
     room: Room
     ways_in: WaysIn
     switches: Switches
+    policies: Policies
     clock: Clock
 
 
@@ -113,6 +115,7 @@ def blueprint(behind: Approving) -> Blueprint:
             prove=prove,
             factor_url=visit.url("/sign-in") if prove and lacks_factor(visit, seen) else "",
             over=over,
+            policies=behind.policies.rules(seen.approval.tenant).policies,
         )
         return respond.page(html, 409 if over else 200)
 

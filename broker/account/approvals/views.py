@@ -1,14 +1,15 @@
 """OWASP AISVS 10.2.7: what the pages of approvals show, from the nouns that the verbs hand over."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from broker.account.approvals.mine import Seen
 from broker.account.views import Around, Sending
 from broker.control.approvals.model import Approval
+from broker.control.policy.model import Policy
 from broker.estate.estate import Estate
 from broker.identity.clients.model import Registered
 from broker.web import approval_pages, arguments, page
-from broker.web.approval_pages import ApprovalLine, Asker, Part
+from broker.web.approval_pages import ApprovalLine, Asker, ExactLine, Part
 
 _MINUTE = 60
 
@@ -42,6 +43,7 @@ def one(
     prove: bool,
     factor_url: str,
     over: bool,
+    policies: Mapping[str, Policy],
 ) -> str:
     approval, question, lang = seen.approval, seen.approval.question, around["lang"]
     left = int(approval.expires_at - now)
@@ -52,7 +54,7 @@ def one(
             resource_uri=question.resource,
             user=(_name(seen, approval.subject), approval.subject) if approval.user else None,
             through=tuple(actor.client_id for actor in question.actors),
-            because=question.because,
+            because=tuple((name, _says(policies.get(name))) for name in question.because),
             tool_says=question.tool_says or "",
             intent=question.intent or "",
             rows=arguments.rows(dict(question.arguments)),
@@ -98,6 +100,10 @@ def _line(seen: Seen, around: Around, estate: Estate, now: float) -> ApprovalLin
     )
 
 
+def _says(policy: Policy | None) -> str:
+    return policy.says or "" if policy else ""
+
+
 def _name(seen: Seen, user_id: str) -> str:
     return seen.people.get(user_id) or user_id
 
@@ -107,11 +113,11 @@ def _span(seconds: int, lang: str) -> str:
     return page.duration(seconds // _MINUTE * _MINUTE if seconds >= _MINUTE else max(seconds, 1), lang)
 
 
-def _exact(approval: Approval) -> tuple[tuple[str, str], ...]:
+def _exact(approval: Approval) -> tuple[ExactLine, ...]:
     found = (
-        ("approval.exact.id", approval.id),
-        ("approval.exact.digest", approval.digest),
-        ("approval.exact.schema", approval.question.schema_digest),
-        ("approval.exact.txn", approval.txn),
+        ExactLine("id", approval.id),
+        ExactLine("digest", approval.digest),
+        ExactLine("schema", approval.question.schema_digest or ""),
+        ExactLine("txn", approval.txn or ""),
     )
-    return tuple((label, said) for label, said in found if said)
+    return tuple(line for line in found if line.value)
