@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from broker.admin.model import EstateProblems, Holdings, Problem
 from broker.control.model import Act, Person, Verdict
-from broker.control.policy.policies import Explained, explained
-from broker.control.policy.rules import Rules
+from broker.control.policy.policies import Explained, Sets, explained
 from broker.estate.model import Resource
 
 PERMIT, DENY, APPROVAL = "permit", "deny", "approval"
@@ -70,8 +69,7 @@ def parse(value: object) -> list[Case]:
 
 def tried(
     cases: list[Case],
-    rules: dict[str, Rules],
-    server: Rules,
+    sets: Sets,
     holdings: Holdings,
     resources: Mapping[str, Resource],
     now: float,
@@ -79,7 +77,7 @@ def tried(
     """Each case, by the rules of its tenant."""
     found = []
     for i, case in enumerate(cases):
-        said = explained(rules.get(case.tenant, server), act(case, holdings, resources, now, f"[{i}]"), now)
+        said = explained(sets.of(case.tenant), act(case, holdings, resources, now, f"[{i}]"), now)
         found.append(Tried(case, outcome(said.verdict), said))
     return found
 

@@ -13,7 +13,7 @@ from broker.cli.local import Failed, NotFound, Place, apply_of, local, opened
 from broker.cli.output import JSON, done, one, output, rows
 from broker.control.policy import schema
 from broker.control.policy.model import SERVER, Fault, Policy, PolicyText
-from broker.control.policy.policies import Explained, combined, explained
+from broker.control.policy.policies import Explained, Sets, explained
 from broker.protocol import strict_json
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -53,11 +53,10 @@ def test(file: Path, cases: Path, tenant: str, data: Path | None, database: str 
         if wrong := _faults(broker, text, tenant):
             raise Failed("\n  ".join([f"{file.name} does not fit:", *map(str, wrong)]))
         kept = broker.world.database.read(broker.policies.texts)
-        rules = combined([PolicyText(tenant, text), *(one for one in kept if one.tenant != tenant)])
+        sets = Sets([*kept, PolicyText(tenant, text)])
         tried = policy_cases.tried(
             policy_cases.parse(read_yaml(_text(cases))),
-            rules,
-            rules[SERVER],
+            sets,
             apply_of(broker).holdings(),
             broker.estate().resources,
             broker.world.clock.now(),

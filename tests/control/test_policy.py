@@ -11,7 +11,7 @@ from broker.control.model import Act, Actor, Demand, Person, Verdict
 from broker.control.policy import reading
 from broker.control.policy.model import READ as READ_ACTION
 from broker.control.policy.model import PolicyText
-from broker.control.policy.policies import combined, verdict, weighed
+from broker.control.policy.policies import Sets, verdict, weighed
 from broker.control.policy.rules import Rules
 from broker.estate.model import ApprovalRule, Impact, Tool
 from broker.protocol import strict_json
@@ -48,7 +48,7 @@ def judged(one: Act, own: str = "", tenant: str = "", without: str = "", now: fl
     texts = [PolicyText(name, text) for name, text in (("*", own), ("acme", tenant)) if text]
     for text in texts:
         assert reading.check(text.text, [DESK], text.tenant) == []
-    rules = combined(texts).get("acme") or combined(texts)["*"]
+    rules = Sets(texts).of("acme")
     if without:
         assert without in rules.policies
         rules = Rules(policy for policy in rules.policies.values() if policy.id != without)
@@ -112,7 +112,7 @@ def test_a_server_works_for_no_tenant_that_it_does_not_serve(impact: Impact) -> 
 
 
 def test_resources_and_prompts_may_be_read() -> None:
-    rules = combined([])["*"]
+    rules = Sets([]).of("acme")
     one = replace(act(), tool=Tool("file:///readme", ("a:read",), Impact.READ))
     assert verdict(one, weighed(rules, one, START, READ_ACTION)) == Verdict(True, ("mcp.documents",))
     away = replace(one, resource=replace(DESK, tenants=()))
@@ -278,10 +278,10 @@ def test_what_makes_an_approval_needless_permits_nothing_and_lifts_no_ask_of_the
 
 def test_the_policies_of_a_tenant_are_about_its_acts_alone() -> None:
     text = '@id("no") forbid (principal, action in Action::"call", resource);'
-    rules = combined([PolicyText("acme", text)])
+    sets = Sets([PolicyText("acme", text)])
     assert judged(act(), tenant=text) == Verdict(False, ("acme/no",))
     theirs = replace(act(), tenant="globex")
-    assert "globex" not in rules and verdict(theirs, weighed(rules["*"], theirs, START)).permit
+    assert verdict(theirs, weighed(sets.of("globex"), theirs, START)).permit
 
 
 def test_a_policy_that_fails_denies_and_says_which() -> None:
@@ -295,13 +295,13 @@ def test_a_policy_that_fails_denies_and_says_which() -> None:
 
 
 def test_policies_that_cannot_be_read_permit_nothing_to_whom_they_are_for() -> None:
-    broken = combined([PolicyText("acme", "nonsense;")])
-    found = verdict(act(), weighed(broken["acme"], act(), START))
+    broken = Sets([PolicyText("acme", "nonsense;")])
+    found = verdict(act(), weighed(broken.of("acme"), act(), START))
     assert found == Verdict(False, (), error="the policies cannot be read")
-    assert broken["acme"].on_mint
-    assert verdict(act(), weighed(broken["*"], act(), START)).permit
-    server = combined([PolicyText("*", "nonsense;")])
-    assert not verdict(act(), weighed(server["*"], act(), START)).permit
+    assert broken.of("acme").on_mint
+    assert verdict(act(), weighed(broken.of("globex"), act(), START)).permit
+    server = Sets([PolicyText("*", "nonsense;")])
+    assert not verdict(act(), weighed(server.of("acme"), act(), START)).permit
 
 
 def test_a_question_that_cannot_be_asked_is_a_no() -> None:

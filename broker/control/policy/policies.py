@@ -1,5 +1,6 @@
 """The verbs of the room: a verdict on an act, a ceiling for a mint, the reasons of both; and the texts kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.control import classes
@@ -28,10 +29,35 @@ class Explained:
     policies: tuple[Policy, ...]
 
 
+class Sets:
+    """The rules of each tenant, made of these texts when they are first asked for.
+
+    A text that nobody can read permits nothing to whom it is for.
+    """
+
+    def __init__(self, texts: Iterable[PolicyText]) -> None:
+        self._texts = {text.tenant: text.text for text in texts}
+        self._made: dict[str, Rules] = {}
+
+    def of(self, tenant: str) -> Rules:
+        whose = tenant if tenant in self._texts else SERVER
+        made = self._made.get(whose)
+        if made is None:
+            made = self._made[whose] = self._make(dict.fromkeys((SERVER, whose)))
+        return made
+
+    def _make(self, names: Iterable[str]) -> Rules:
+        try:
+            own = [policy for name in names for policy in reading.read(self._texts.get(name, ""), name)]
+        except Unreadable:
+            return Rules(reading.built_in(), "the policies cannot be read")
+        return Rules([*reading.built_in(), *own])
+
+
 class Policies:
     def __init__(self, world: World) -> None:
         self._world = world
-        self._by_tenant = world.snapshots.of(STAMP, _load)
+        self._sets = world.snapshots.of(STAMP, lambda tx: Sets(store.every(tx)))
 
     def judge(self, act: Act, now: float, action: str = CALL) -> Verdict:
         """What policy says of `act`, asked by the method `action`; what it asks for is not looked for here."""
@@ -39,8 +65,7 @@ class Policies:
 
     def rules(self, tenant: str) -> Rules:
         """What acts within this tenant are judged by."""
-        loaded = self._by_tenant.get()
-        return loaded.get(tenant) or loaded[SERVER]
+        return self._sets.get().of(tenant)
 
     def on_mint(self, tenant: str) -> bool:
         """Whether any policy is about mints: where none is, nobody need ask for the ceiling."""
@@ -116,34 +141,9 @@ def explained(rules: Rules, act: Act, now: float, action: str = CALL) -> Explain
     return Explained(verdict(act, found), found, tuple(rules.policies[name] for name in dict.fromkeys(named)))
 
 
-def combined(texts: list[PolicyText]) -> dict[str, Rules]:
-    """By tenant, where it has policies of its own; `*` for all others. A text that nobody can read permits nothing."""
-    server = _read(texts, SERVER)
-    tenants = [text.tenant for text in texts if text.tenant != SERVER]
-    return {SERVER: _of(server), **{name: _of(server, _read(texts, name)) for name in tenants}}
-
-
 def every(database: Database) -> list[PolicyText]:
     """All texts, for whoever has a database and no rooms."""
     return database.read(store.every)
-
-
-def _load(tx: Transaction) -> dict[str, Rules]:
-    return combined(store.every(tx))
-
-
-def _read(texts: list[PolicyText], tenant: str) -> tuple[Policy, ...] | None:
-    try:
-        return tuple(
-            policy for text in texts if text.tenant == tenant for policy in reading.read(text.text, tenant)
-        )
-    except Unreadable:
-        return None
-
-
-def _of(*parts: tuple[Policy, ...] | None) -> Rules:
-    known = [policy for part in parts if part is not None for policy in part]
-    return Rules([*reading.built_in(), *known], "the policies cannot be read" if None in parts else None)
 
 
 def _obtains(rules: Rules, asker: Asker, scope: str, now: float) -> bool:

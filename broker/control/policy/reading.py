@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 
 import cedarpy
 
@@ -22,6 +23,7 @@ _ESTATE = ("Tool", "Family", "Resource", "Scope")
 _MOST = 3
 
 
+@cache
 def built_in() -> tuple[Policy, ...]:
     return tuple(
         _policy(line, _parsed(line, text), built_in=True) for line, text in _statements(builtin.TEXT)
