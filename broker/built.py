@@ -19,6 +19,7 @@ from broker.authorization.logout.notices import LogoutNotices
 from broker.authorization.pushed.push import Push
 from broker.authorization.pushed.requests import PushedRequests
 from broker.authorization.sweep import sweep as sweep_authorization
+from broker.control.alerts.spikes import Spikes
 from broker.control.approvals.room import Room as ApprovalsRoom
 from broker.control.budgets.room import Room as BudgetsRoom
 from broker.control.policy.policies import Policies
@@ -105,6 +106,7 @@ class Broker:
     departures: Departures
     logout_notices: LogoutNotices
     webhooks: Webhooks
+    spikes: Spikes
     policies: Policies
     budgets: BudgetsRoom
     approvals: ApprovalsRoom
@@ -136,6 +138,7 @@ class Broker:
         self.tidy()
         self.sweep()
         self.logout_notices.deliver()
+        self.spikes.look()
         self.webhooks.deliver()
         self.approvals.notices.deliver()
         self.vault.tend()

@@ -7,6 +7,7 @@ from broker.audit.refusals import Refusals
 from broker.authorization import room as front_room
 from broker.authorization.wishes import PROMPTS, RESPONSE_MODES
 from broker.built import Broker as Broker
+from broker.control.alerts.spikes import Spikes
 from broker.control.approvals import room as approvals_room
 from broker.control.budgets import room as budgets_room
 from broker.control.policy.policies import Policies
@@ -287,6 +288,7 @@ def compose(
         departures=front.departures,
         logout_notices=front.logout_notices,
         webhooks=webhooks,
+        spikes=Spikes(world, webhooks, decisions.keys, settings),
         policies=policies,
         budgets=budgets,
         approvals=approvals,

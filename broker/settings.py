@@ -248,6 +248,15 @@ class Settings(BaseSettings):
         description="Where alerts go (https, on the public internet): spikes of refusals, budgets nearly spent, calls"
         " without an outcome.",
     )
+    alert_refusals: int = Field(
+        100, description="Refusals of one tenant within five minutes of which an alert tells.", ge=1
+    )
+    alert_open_outcomes: int = Field(
+        20,
+        description="Calls with effects of one tenant, let through ten minutes ago and without an outcome since, of"
+        " which an alert tells.",
+        ge=1,
+    )
     alert_webhook_secret_file: Path | None = Field(
         None, description="A file with the secret that signs alerts (Standard Webhooks): 24 bytes or more."
     )

@@ -3,7 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Float, Index, String, Table, Text, bindparam, insert, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    String,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from broker.runtime.database import Transaction, metadata, wall
 
@@ -55,6 +68,17 @@ _QUERY = (
     )
     .order_by(audit_record.c.time.desc(), audit_record.c.id.desc())
     .limit(bindparam("most"))
+)
+_DENIED = (
+    select(audit_record.c.tenant, func.count().label("many"))
+    .where(
+        wall(audit_record),
+        audit_record.c.tenant.is_not(None),
+        audit_record.c.outcome == "denied",
+        audit_record.c.time >= bindparam("since", type_=Float),
+    )
+    .group_by(audit_record.c.tenant)
+    .order_by(audit_record.c.tenant)
 )
 _EVERY = (
     select(
@@ -157,6 +181,11 @@ def find(
 def every(tx: Transaction) -> list[Written]:
     """All records behind the wall of `tx.tenant` as they were written, oldest first."""
     return [Written(**row._mapping) for row in tx.execute(_EVERY, wall=tx.tenant)]
+
+
+def denied(tx: Transaction, since: float) -> list[tuple[str, int]]:
+    """(tenant, how many refusals) from then on."""
+    return [(row.tenant, row.many) for row in tx.execute(_DENIED, wall=tx.tenant, since=since)]
 
 
 def handles(tx: Transaction, any_id: str) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from broker.audit import store as audit
 from broker.control.budgets import store as budgets
 from broker.control.budgets.model import Bound, Budget, Level
+from broker.control.idempotency import store as permits
 from broker.control.webhooks import store as webhooks
 from broker.control.webhooks.model import Notice
 from broker.estate.model import Bounds
 from broker.runtime.database import Transaction
-from tests.stores.samples import LATER, NOW
+from tests.stores.samples import LATER, NOW, record
 
 TODAY = int(NOW // 86400)
 
@@ -30,6 +32,7 @@ def seed(tx: Transaction, mark: str, tenant: str) -> None:
     budgets.put(tx, budget(mark, tenant))
     budgets.spend(tx, tenant, bound(mark, tenant), TODAY, 1)
     webhooks.add(tx, hook(mark, tenant))
+    audit.add(tx, record(f"refusal-{mark}", tenant, outcome="denied"), None, None)
 
 
 def cases(
@@ -49,6 +52,9 @@ def cases(
     )
     yield budgets.spent, lambda tx, o: budgets.spent(tx, TODAY), False
     yield budgets.sweep, lambda tx, o: budgets.sweep(tx, TODAY + 1), False
+
+    yield audit.denied, lambda tx, o: dict(audit.denied(tx, 0)).get(o, 0) > 0, False
+    yield permits.still_open, lambda tx, o: dict(permits.still_open(tx, LATER)).get(o, 0) > 0, False
 
     yield webhooks.add, lambda tx, o: webhooks.add(tx, hook("new", o)), True
     yield webhooks.due, lambda tx, o: webhooks.due(tx, NOW, 100), False

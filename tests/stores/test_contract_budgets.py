@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from broker.audit import store as audit
 from broker.control.budgets import store as budgets
 from broker.control.budgets.model import Spent
+from broker.control.idempotency import store as permits
 from broker.control.webhooks import store as webhooks
 from broker.control.webhooks.model import Notice
 from broker.estate.model import Bounds
 from broker.runtime.database import Conflict, Database
 from tests.lab import race
 from tests.stores.bounded import TODAY, bound, budget, hook
-from tests.stores.samples import LATER, NOW
+from tests.stores.permitting import permit
+from tests.stores.samples import LATER, NOW, record
 
 
 def spend(database: Database, cost: float = 1.0, day: int = TODAY, **bounds: object) -> Spent | None:
@@ -111,3 +114,33 @@ def test_all_for_one_target_are_put_off_at_once(database: Database) -> None:
     database.write(lambda tx: webhooks.put_off(tx, "to-a", NOW, LATER))
     assert due(database) == [hook("b")]
     assert {one.id for one in due(database, LATER)} == {"msg-a", "msg-second", "msg-b"}
+
+
+def test_refusals_are_counted_by_tenant_from_a_moment_on(database: Database) -> None:
+    for mark, tenant, time, outcome in (
+        ("old", "acme", NOW - 1, "denied"),
+        ("a", "acme", NOW, "denied"),
+        ("b", "acme", NOW + 1, "denied"),
+        ("good", "acme", NOW, "allowed"),
+        ("server", None, NOW, "denied"),
+        ("other", "globex", NOW, "denied"),
+    ):
+        row = record(mark, tenant, time=time, outcome=outcome)
+        database.write(lambda tx, row=row: audit.add(tx, row, None, None))
+    assert database.read(lambda tx: audit.denied(tx, NOW)) == [("acme", 2), ("globex", 1)]
+    assert database.read(lambda tx: audit.denied(tx, NOW), "globex") == [("globex", 1)]
+
+
+def test_calls_with_effects_that_are_open_are_counted_by_tenant(database: Database) -> None:
+    for made in (
+        permit("a"),
+        permit("b"),
+        permit("late", made_at=NOW + 1),
+        permit("read", keyed=False),
+        permit("done"),
+        permit("other", "globex"),
+    ):
+        database.write(lambda tx, made=made: permits.begin(tx, made, None, LATER, LATER))
+    database.write(lambda tx: permits.finish(tx, "dec-done", {"status": "ok"}, NOW))
+    assert database.read(lambda tx: permits.still_open(tx, NOW)) == [("acme", 2), ("globex", 1)]
+    assert database.read(lambda tx: permits.still_open(tx, NOW), "globex") == [("globex", 1)]

@@ -70,6 +70,10 @@ class Keys:
         """What was let through, the newest first; `only_open`: where nobody said what came of it."""
         return store.listed(tx, only_open=only_open, resource=resource, before=before, most=most)
 
+    def open_since(self, tx: Transaction, before: float) -> dict[str, int]:
+        """By tenant: calls with effects that were let through by then, and nobody said what came of them."""
+        return dict(store.still_open(tx, before))
+
     def sweep(self, tx: Transaction, now: float) -> None:
         store.sweep(tx, now)
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     or_,
     select,
     update,
@@ -86,6 +87,17 @@ _LIST = (
     .order_by(permit_table.c.made_at.desc(), permit_table.c.id.desc())
     .limit(bindparam("most"))
 )
+_OPEN = (
+    select(permit_table.c.tenant, func.count().label("many"))
+    .where(
+        wall(permit_table),
+        permit_table.c.keyed,
+        permit_table.c.outcome.is_(None),
+        permit_table.c.made_at <= bindparam("before"),
+    )
+    .group_by(permit_table.c.tenant)
+    .order_by(permit_table.c.tenant)
+)
 _UNSLOT = (
     update(permit_table)
     .where(
@@ -130,6 +142,11 @@ def listed(
     """The newest first; `before`: made by then (epoch seconds)."""
     rows = tx.execute(_LIST, wall=tx.tenant, all=not only_open, of=resource, before=before, most=most)
     return [_permit(row) for row in rows]
+
+
+def still_open(tx: Transaction, before: float) -> list[tuple[str, int]]:
+    """(tenant, how many calls with effects) that were let through by then and of which nobody said what came."""
+    return [(row.tenant, row.many) for row in tx.execute(_OPEN, wall=tx.tenant, before=before)]
 
 
 def sweep(tx: Transaction, now: float) -> None:
