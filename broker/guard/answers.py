@@ -19,10 +19,13 @@ class TooLarge(Exception):
 
 
 class Whole:
-    """An answer in JSON: nothing of it is known before its end. `told` may change a message, or drop it (None)."""
+    """An answer in JSON: nothing of it is known before its end. `told` may change a message, or drop it (None).
 
-    def __init__(self, told: Told) -> None:
-        self._told, self._body = told, bytearray()
+    `strict`: what is no JSON-RPC is not told.
+    """
+
+    def __init__(self, told: Told, *, strict: bool = False) -> None:
+        self._told, self._strict, self._body = told, strict, bytearray()
 
     def feed(self, chunk: bytes) -> bytes:
         self._body += chunk
@@ -31,14 +34,14 @@ class Whole:
         return b""
 
     def end(self) -> bytes:
-        return _rewritten(bytes(self._body), self._told)
+        return _rewritten(bytes(self._body), self._told, strict=self._strict)
 
 
 class Events:
     """A stream of events, told one by one. `named` hears the type, data and id of each before it is told."""
 
-    def __init__(self, told: Told, named: Named | None = None) -> None:
-        self._told, self._named, self._rest = told, named, b""
+    def __init__(self, told: Told, named: Named | None = None, *, strict: bool = False) -> None:
+        self._told, self._named, self._strict, self._rest = told, named, strict, b""
 
     def feed(self, chunk: bytes) -> bytes:
         self._rest += chunk
@@ -66,25 +69,25 @@ class Events:
             self._named(kind or "message", b"\n".join(data).decode("utf-8", "replace"), mark)
         if not data or (_last(lines, b"event") or "message") != "message":
             return event + b"\r\n\r\n"
-        told = _rewritten(b"\n".join(data), self._told)
+        told = _rewritten(b"\n".join(data), self._told, strict=self._strict)
         if not told:
             return b""
         kept = [line for line in lines if not _is(line, b"data")]
         return b"\r\n".join([*kept, b"data: " + told]) + b"\r\n\r\n"
 
 
-def _rewritten(body: bytes, told: Told) -> bytes:
-    """What is no JSON-RPC is told as it came; an empty answer stays one."""
+def _rewritten(body: bytes, told: Told, *, strict: bool) -> bytes:
+    """What is no JSON-RPC is told as it came unless `strict`; an empty answer stays one."""
     try:
         value = json.loads(body) if body.strip() else None
     except (ValueError, RecursionError):
-        return body
+        value = None
     if isinstance(value, dict):
         one = told(value)
         return b"" if one is None else body if one is value else dumped(one)
     if isinstance(value, list):
         return dumped([kept for item in value if (kept := told(item) if isinstance(item, dict) else item)])
-    return body
+    return b"" if strict else body
 
 
 def _is(line: bytes, name: bytes) -> bool:

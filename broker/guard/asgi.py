@@ -95,6 +95,7 @@ class GuardMiddleware:
         inner = {
             **scope,
             "headers": list(entered.headers),
+            "extensions": {"tls": tls} if (tls := (scope.get("extensions") or {}).get("tls")) else {},
             "state": {**scope.get("state", {}), "guard_token": token},
         }
         received = receive if body is None else _replayed(body, receive)
@@ -136,7 +137,7 @@ class GuardMiddleware:
                 raise
             await telling.fail("timeout")
         finally:
-            passage.close(accepted=telling.status == 202)
+            passage.close(telling.status)
 
     def _request(self, scope: Scope) -> Request:
         headers = tuple((name.lower(), value) for name, value in scope["headers"])
@@ -214,7 +215,7 @@ def _given_up(asking: "asyncio.Future[Passage | Reply]") -> None:
     if not asking.cancelled() and asking.exception() is None:
         passage = asking.result()
         if isinstance(passage, Passage):
-            passage.close(accepted=False)
+            passage.close(None)
 
 
 async def _read_body(receive: Receive) -> bytes | None:

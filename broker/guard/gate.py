@@ -139,7 +139,7 @@ class Gate:
         passage = self._passage(entered, weighed.client, weighed.messages)
         for message in weighed.messages:
             running = self._memory.tasks.of(str(message.params.get("taskId")), Holder.of(entered.token))
-            if message.method == "tasks/result" and running is not None:
+            if message.method in ("tasks/result", "tasks/get") and running is not None:
                 passage.running[message.id] = running
                 passage.lasting.add(message.id)
         if call is None:
@@ -196,6 +196,8 @@ class Gate:
             if message.method == "initialize":
                 said = Client(None, elicitation.offered(message.params.get("capabilities")))
                 memory.clients.bind(mine, holder, said)
+                if entered.session:
+                    memory.sessions.bind(entered.session, holder, said)
                 return said
         known = memory.sessions.of(entered.session, holder) if entered.session else None
         return known or memory.clients.of(mine, holder) or Client()

@@ -37,8 +37,9 @@ class Guard(Calls):
     """Guards one resource.
 
     `resource` is its URI, the audience of its tokens. `issuers` maps each issuer to its tenants (names, or
-    `*`). `tools` maps each tool to the scopes it needs: a tool that is not in it is refused; without the
-    mapping, any token of this audience may call any tool. `scopes_supported` go into the metadata (by default
+    `*`). `authorization_servers` are those that clients are sent to (by default all issuers). `tools` maps each tool to
+    the scopes it needs: a tool that is not in it is refused; without the mapping, any token of this audience may call
+    any tool. `scopes_supported` go into the metadata (by default
     those of the tools), `default_scopes` are named to a client without a token (by default those supported).
     `sign_ins` maps scopes to the sign-in that they take: with a weaker or older one behind the token, a call that needs
     the scope is answered with a step-up challenge.
@@ -62,6 +63,7 @@ class Guard(Calls):
         *,
         resource: str,
         issuers: Mapping[str, Tenants],
+        authorization_servers: Sequence[str] = (),
         tools: Mapping[str, Sequence[str]] | None = None,
         implies: Mapping[str, Collection[str]] | None = None,
         scopes_supported: Sequence[str] = (),
@@ -97,7 +99,7 @@ class Guard(Calls):
         supported = tuple(scopes_supported) or _scopes_of(tools or {})
         self.metadata = metadata_of(
             resource,
-            tuple(issuers),
+            tuple(authorization_servers or issuers),
             supported,
             resource_name=resource_name,
             url=resource_metadata_url,
@@ -145,6 +147,7 @@ class Guard(Calls):
             "resource": known.resource,
             "resource_name": known.name,
             "issuers": Issuers(publisher, issuer),
+            "authorization_servers": known.authorization_servers,
             "scopes_supported": known.scopes,
             "default_scopes": known.default_scopes,
             "controlled": Control(publisher, clock, decisions, outcomes, hide=hide),

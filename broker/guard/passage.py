@@ -16,6 +16,7 @@ from broker.guard.running import Running, Status, task_of
 _SESSION = b"mcp-session-id"
 _SESSION_PARAMETER = re.compile(r"session_?id", re.IGNORECASE)
 _OF_A_CALL = ("content", "structuredContent", "contents", "messages")
+ACCEPTED, ERROR = 202, 400
 _LOG, _PROGRESS = "notifications/message", "notifications/progress"
 
 
@@ -62,9 +63,9 @@ class Passage:
             if name.lower() == _SESSION:
                 self._opened(value.decode("latin-1"))
         if kind == b"text/event-stream":
-            self._answer = Events(self._message, self._event)
-        elif kind == b"application/json" and self._looked_at:
-            self._answer = Whole(self._message)
+            self._answer = Events(self._message, self._event, strict=self._redacts)
+        elif self._redacts or (kind == b"application/json" and self._looked_at):
+            self._answer = Whole(self._message, strict=self._redacts)
         changed = self._answer is not None
         kept = tuple(pair for pair in headers if not changed or pair[0].lower() != b"content-length")
         return kept, isinstance(self._answer, Whole)
@@ -94,14 +95,18 @@ class Passage:
             return b"".join(b"event: message\r\ndata: " + dumped(one) + b"\r\n\r\n" for one in failures)
         return dumped(failures[0] if len(failures) == 1 else failures)
 
-    def close(self, *, accepted: bool) -> None:
-        """The request is over. `accepted`: its answer comes on another stream of the session."""
+    def close(self, status: int | None) -> None:
+        """The request is over, answered with this status, or with none as its client went away.
+
+        After 202 the answer comes on another stream of the session. An error says that nothing was done.
+        """
         over, self.over = self.over, None
         if over is not None:
             over()
+        elsewhere = status == ACCEPTED and self.session is not None
         for identifier, running in self.running.items():
-            if identifier not in self.lasting and not (accepted and self.session is not None):
-                running.end(Status.UNKNOWN)
+            if identifier not in self.lasting and not elsewhere:
+                running.end(Status.FAILED if status is not None and status >= ERROR else Status.UNKNOWN)
 
     def remember(self) -> None:
         """Answers to these calls may come, or come again, on another stream of the session."""
@@ -113,6 +118,10 @@ class Passage:
     def call(self) -> Running | None:
         """The call of this request that was decided."""
         return next((one for key, one in self.running.items() if key not in self.lasting), None)
+
+    @property
+    def _redacts(self) -> bool:
+        return any(running.permit.obligations.redact for running in self.running.values())
 
     @property
     def _looked_at(self) -> bool:
@@ -150,14 +159,22 @@ class Passage:
         if isinstance(tasks, list):
             return {**message, "result": {**result, "tasks": [task for task in tasks if self._mine(task)]}}
         task = task_of(result)
-        if task is not None:
+        if task is not None and identifier not in self.lasting:
             self.memory.tasks.bind(task, self.holder, running)
             self.lasting.add(identifier)
         if running is not None:
-            return {**message, "result": running.result(result)}
-        if self.decides and not self.messages and any(name in result for name in _OF_A_CALL):
+            return {**message, "result": self._of_a_call(running, result)}
+        unasked = bool(self.running) or not self.messages
+        if self.decides and unasked and any(name in result for name in _OF_A_CALL):
             return denied.failed("tools/call", _identifier(identifier), "unavailable")
         return message
+
+    def _of_a_call(self, running: Running, result: dict[str, object]) -> dict[str, object]:
+        """The result of a call, or a task with it in it, or without."""
+        if task_of(result) is None:
+            return running.result(result)
+        inner = result.get("result")
+        return {**result, "result": running.result(inner)} if isinstance(inner, dict) else result
 
     def _mine(self, task: object) -> bool:
         found = task.get("taskId") if isinstance(task, Mapping) else None
@@ -174,7 +191,7 @@ class Passage:
 
     def _said(self, message: dict[str, object]) -> dict[str, object] | None:
         """What a server says while it works: of a tool under redaction, how far it is, and not in words."""
-        if not any(running.permit.obligations.redact for running in self.running.values()):
+        if not self._redacts:
             return message
         params = message.get("params")
         if message.get("method") == _PROGRESS and isinstance(params, Mapping):

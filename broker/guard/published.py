@@ -31,6 +31,7 @@ class Published:
     resource: str
     name: str
     issuers: Mapping[str, Collection[str]]
+    authorization_servers: tuple[str, ...]
     scopes: tuple[str, ...]
     default_scopes: tuple[str, ...]
     catalogue: Catalogue
@@ -163,6 +164,7 @@ def read(claims: Mapping[str, object], etag: str | None = None) -> Published:
         _text(claims["resource"]),
         _text(claims["name"]),
         {issuer: _texts(tenants) for issuer, tenants in issuers.items()},
+        _texts(claims["authorization_servers"]),
         tuple(str(scope["name"]) for scope in scopes if scope["offered"] is True),
         _texts(claims["default_scopes"]),
         catalogue,

@@ -54,11 +54,10 @@ class Running:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def result(self, result: Mapping[str, object]) -> dict[str, object]:
-        """The result as it may be told. One that hands out a task is not the end of the call."""
+        """The result as it may be told. One that asks for input came to nothing."""
         told = self.permit.obligations.result(result)
-        asks = result.get("resultType") == "input_required"
-        if asks or task_of(result) is None:
-            self.end(Status.FAILED if asks or result.get("isError") is True else Status.OK, told)
+        failed = result.get("resultType") == "input_required" or result.get("isError") is True
+        self.end(Status.FAILED if failed else Status.OK, told)
         return told
 
     def error(self, error: object) -> object:

@@ -137,17 +137,16 @@ def _whole(
             if hasattr(chunks, "close"):
                 chunks.close()
 
-    accepted = False
+    status: int | None = None
     try:
         if not _within(passage.timeout, lambda: context.run(work)):
             return "200 OK", _JSON, passage.fail("timeout")
         status = int(answered.status.split(" ", 1)[0])
         headers, _ = passage.start(status, answered.headers)
-        accepted = status == 202
         told = passage.feed(answered.body)
         return answered.status, headers, told if passage.failed else told + passage.end()
     finally:
-        passage.close(accepted=accepted)
+        passage.close(status)
 
 
 def _within(seconds: float | None, work: Callable[[], None]) -> bool:
@@ -202,7 +201,7 @@ class _Streaming:
                     return
                 yield self.passage.feed(chunk)
         finally:
-            self.passage.close(accepted=False)
+            self.passage.close(None)
             if hasattr(chunks, "close"):
                 chunks.close()
 

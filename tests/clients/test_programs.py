@@ -112,7 +112,9 @@ def test_a_tool_that_needs_more_scope_asks_the_user_for_it_and_keeps_what_was_gr
     told = client.call("read_customer", customer="C-17")
     assert told.answer == "alice read C-17"
     steps = [step for step in told.wire if step[0] == "POST"]
-    assert steps == [("POST", "/mcp", 403), ("POST", f"{DOOR}/token", 200), ("POST", "/mcp", 200)]
+    way = [("POST", "/mcp", 403), ("POST", f"{DOOR}/token", 200), ("POST", "/mcp", 200)]
+    # FastMCP lists anew once it has called what was not listed.
+    assert steps[:3] == way and set(steps[3:]) <= {("POST", "/mcp", 200)}
     assert client.browser.seen == [f"“{kind.name}” wants to use Ticket desk"], "signed in already"
     assert told.scope == ["tickets:read", "customers:read"]
     again = client.call("search_tickets", text="printer")
