@@ -17,6 +17,7 @@ from mcp.shared.auth import (
     OAuthClientMetadata,
     OAuthToken,
 )
+from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
 
 
 @dataclass
@@ -90,8 +91,11 @@ class DemoClient:
 
 
 @asynccontextmanager
-async def connected(url: str, browser: Browser) -> AsyncIterator[DemoClient]:
-    """A client that is connected to the MCP server at `url`; `browser` is where its user signs in."""
+async def connected(url: str, browser: Browser, approver: Browser) -> AsyncIterator[DemoClient]:
+    """A client that is connected to the MCP server at `url`; `browser` is where its user signs in.
+
+    When the user is asked to open a page, somebody else is sent there: `approver`.
+    """
     memory, callback, wire = Memory(), Callback(), list[httpx2.Response]()
     listener = await asyncio.start_server(callback.answer, "127.0.0.1", 0)
     callback.uri = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/callback"
@@ -103,6 +107,12 @@ async def connected(url: str, browser: Browser) -> AsyncIterator[DemoClient]:
 
     async def hear(response: httpx2.Response) -> None:
         wire.append(response)
+
+    async def show(_: object, asked: ElicitRequestParams) -> ElicitResult:
+        """A real client shows `asked.message` and the address, and waits for its user."""
+        assert isinstance(asked, ElicitRequestURLParams), asked
+        await asyncio.to_thread(approver.approve, asked.url)
+        return ElicitResult(action="accept")
 
     provider = OAuthClientProvider(
         server_url=url,
@@ -116,6 +126,6 @@ async def connected(url: str, browser: Browser) -> AsyncIterator[DemoClient]:
         httpx2.AsyncClient(
             auth=provider, timeout=10, trust_env=False, event_hooks={"response": [hear]}
         ) as http,
-        Client(streamable_http_client(url, http_client=http)) as mcp,
+        Client(streamable_http_client(url, http_client=http), elicitation_callback=show) as mcp,
     ):
         yield DemoClient(mcp, memory, provider, wire)

@@ -15,7 +15,7 @@ from broker.guard.guard import Guard
 from broker.guard.verifier import TokenRefused
 
 RESOURCE = os.environ["CRM_URL"]
-CUSTOMERS = {"C-17": {"name": "Globex", "plan": "gold", "since": "2019"}}
+CUSTOMERS = {"C-17": {"name": "Globex", "plan": "gold", "phone": "+1 555 0100"}}
 
 guard = Guard(resource=RESOURCE, issuers={os.environ["ISSUER"]: ["acme"]}, default_scopes=["crm:read"])
 

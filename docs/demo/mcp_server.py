@@ -1,13 +1,13 @@
 """An MCP server (official Python SDK, streamable HTTP) that is protected by the guard.
 
-Three things make it a protected one: the `Guard` that knows its resource, its issuers and the scopes of its
-tools; the `GuardMiddleware` around the application; and `guard.exchange` where a tool calls another system.
+Three things make it a protected one: the `Guard`, which reads from the broker what its tools take and asks it before
+each call; the `GuardMiddleware` around the application; and `guard.exchange` where a tool calls another system.
 """
 
 import os
+from itertools import count
 from urllib.parse import urlsplit
 
-import httpx2
 import uvicorn
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
@@ -19,6 +19,7 @@ from broker.guard.mcp_sdk import BrokerTokenVerifier
 RESOURCE = os.environ["TICKETS_URL"]  # this server's address, and the audience of its tokens
 ISSUER = os.environ["ISSUER"]  # the tenant's door
 CRM = os.environ["CRM_URL"]
+PAYMENTS = count(1)
 
 TICKETS = {
     "T-1": {"subject": "Cannot sign in", "customer": "C-17", "state": "open"},
@@ -26,19 +27,8 @@ TICKETS = {
     "T-3": {"subject": "Printer on fire", "customer": "C-20", "state": "open"},
 }
 
-guard = Guard(
-    resource=RESOURCE,
-    issuers={ISSUER: ["acme"]},
-    tools={
-        "search_tickets": ["tickets:read"],
-        "read_customer": ["customers:read"],
-        "close_ticket": ["tickets:write"],
-    },
-    implies={"tickets:write": ["tickets:read"]},
-    default_scopes=["tickets:read"],
-    resource_name="Ticket desk",
-    client_id="tickets-server",
-    client_secret=os.environ["TICKETS_CLIENT_SECRET"],
+guard = Guard.from_broker(
+    ISSUER, "tickets", client_id="tickets-server", client_secret=os.environ["TICKETS_CLIENT_SECRET"]
 )
 
 server = MCPServer(
@@ -60,14 +50,14 @@ async def search_tickets(text: str) -> list[str]:
 
 
 @server.tool()
-async def read_customer(customer: str) -> str:
+async def read_customer(customer: str) -> dict[str, str]:
     """Who a customer is, read from the CRM in the name of the user who asks."""
     token = await guard.exchange(resource=CRM, scope="crm:read")
-    async with httpx2.AsyncClient() as http:
+    async with guard.http() as http:
         answer = await http.get(f"{CRM}/customers/{customer}", headers={"Authorization": f"Bearer {token}"})
     answer.raise_for_status()
-    found = answer.json()
-    return f"{found['name']}, {found['plan']} plan, since {found['since']}"
+    found: dict[str, str] = answer.json()
+    return found
 
 
 @server.tool()
@@ -75,6 +65,21 @@ async def close_ticket(number: str) -> str:
     """Close a ticket."""
     TICKETS[number]["state"] = f"closed by {guard.current().subject}"
     return f"{number} is closed"
+
+
+@server.tool()
+async def reopen_ticket(number: str) -> str:
+    """Open a ticket again that was closed."""
+    TICKETS[number]["state"] = "open"
+    return f"{number} is open"
+
+
+@server.tool()
+async def refund(number: str, amount: int) -> str:
+    """Pay money back for a ticket. It cannot be taken back."""
+    guard.outcome(downstream_request_id=f"payment-{next(PAYMENTS)}", cost=5)
+    print(f"paid {amount} for {number}, asked by {guard.current().subject}", flush=True)
+    return f"{amount} paid back for {number}"
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
-def start_all(story: Story, places: Places, secret: str) -> Server:
-    """The three servers; returns the downstream API, whose log is evidence."""
+def start_all(story: Story, places: Places, secret: str) -> tuple[Server, Server]:
+    """The three servers; returns the downstream API and the MCP server, whose logs are evidence."""
     story.step("The broker starts on its embedded defaults, with the demo's estate.")
     port, data, estate = places.root.rpartition(":")[2], str(places.data), str(places.estate)
     ready = f"{places.root}/.well-known/oauth-authorization-server/t/acme"
@@ -40,9 +40,11 @@ def start_all(story: Story, places: Places, secret: str) -> Server:
     known = {"ISSUER": places.door, "CRM_URL": places.crm}
     crm = story.start("crm", sys.executable, str(HERE / "downstream.py"), ready=places.crm, **known)
     known |= {"TICKETS_URL": places.tickets, "TICKETS_CLIENT_SECRET": secret}
-    story.start("tickets", sys.executable, str(HERE / "mcp_server.py"), ready=places.tickets, **known)
+    tickets = story.start(
+        "tickets", sys.executable, str(HERE / "mcp_server.py"), ready=places.tickets, **known
+    )
     story.show(f"{places.tickets}   MCP server “Ticket desk”", f"{places.crm}   downstream API “CRM”")
-    return crm
+    return crm, tickets
 
 
 def tell_discovery(story: Story, client: DemoClient, browser: Browser, places: Places) -> None:
@@ -92,7 +94,7 @@ async def tell_calls(story: Story, client: DemoClient, browser: Browser, crm: Se
     """Tools, step-up, exchange; returns the `txn` that the exchange belongs to."""
     story.step("The client lists the tools and calls one; the guard verifies the token offline.")
     tools = [tool.name for tool in (await client.mcp.list_tools()).tools]
-    assert tools == ["search_tickets"], tools  # what this token may call
+    assert tools == ["search_tickets"], tools  # what the token may call; a model sees no other
     found = await call(client, "search_tickets", text="invoice")
     assert "T-2" in found and "C-17" in found, found
     story.show(f"tools/list → {', '.join(tools)}", f"tools/call search_tickets → {found}")
@@ -112,7 +114,7 @@ async def tell_calls(story: Story, client: DemoClient, browser: Browser, crm: Se
     story.show("tools/call read_customer again, with the new token → 200")
 
     story.step("To answer, the MCP server exchanged alice's token for one of its own for the CRM (RFC 8693).")
-    assert customer.startswith("Globex"), customer
+    assert "Globex" in customer and "[redacted]" in customer, customer
     record = json.loads([line for line in crm.log.read_text().splitlines() if line.startswith("{")][-1])
     claims = record["claims"]
     wanted = {"iss": places.door, "sub": "alice", "aud": places.crm, "tenant": "acme", "scope": "crm:read"}
@@ -123,6 +125,38 @@ async def tell_calls(story: Story, client: DemoClient, browser: Browser, crm: Se
     story.show_token(record["header"], claims)
     story.show(f"so it knows: alice, through {' ← '.join(actors(claims))}")
     return str(held["txn"])
+
+
+async def tell_approval(
+    story: Story, client: DemoClient, browser: Browser, approver: Browser, tickets: Server
+) -> str:
+    """One exact act is allowed by another person, and happens once; returns the `txn` that it belongs to."""
+    story.step("A refund cannot be taken back: another person has to allow exactly this one.")
+    browser.seen.clear()
+    act = {"number": "T-2", "amount": 40}
+    same = {"idempotency-key": "refund-for-T-2"}
+    answer = await call(client, "refund", same, **act)
+    txn = str(decoded(client.access_token)["txn"])
+    story.show("tools/call refund T-2, 40 → 403, more scope", *browser.seen)
+    story.show("tools/call refund T-2, 40 → asks for input: open a page", *approver.seen)
+    story.show(f"tools/call refund T-2, 40, again → {answer}")
+    assert [seen for seen in approver.seen if seen.endswith("→ approve")], approver.seen
+
+    story.step("The same call again is a duplicate: it gets the same answer, and nothing is paid twice.")
+    pages = len(approver.seen)
+    assert await again(client, "refund", same, **act) == answer
+    paid = [line for line in tickets.log.read_text().splitlines() if line.startswith("paid ")]
+    assert paid == ["paid 40 for T-2, asked by alice"] and len(approver.seen) == pages, paid
+    story.show(f"tools/call refund T-2, 40, with the same idempotency key → {answer}", *paid)
+
+    story.step("The approval was for that act alone. One byte changed is another act, and asks anew.")
+    result = await client.mcp.session.call_tool("refund", act | {"amount": 41}, allow_input_required=True)
+    asked = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert asked["resultType"] == "input_required", asked
+    paid = [line for line in tickets.log.read_text().splitlines() if line.startswith("paid ")]
+    assert len(paid) == 1, paid
+    story.show("tools/call refund T-2, 41 → asks for input: open a page", *paid)
+    return txn
 
 
 async def tell_refresh(story: Story, client: DemoClient) -> None:
@@ -166,33 +200,52 @@ def tell_refusals(story: Story, client: DemoClient, secret: str, places: Places)
         story.show(f"{method} {url} with {whose} → {status}")
 
 
-def tell_trace(story: Story, txn: str, places: Places) -> None:
-    story.step("The evidence: one id leads from alice's consent to the token that the CRM saw.")
+def tell_trace(story: Story, txn: str, facts: tuple[str, ...], places: Places) -> None:
+    story.step(f"The evidence: one id leads through all of it, from {facts[0]} to {facts[-1]}.")
     command = (*BROKER, "audit", "trace", txn, "--data", str(places.data))
     story.show("$ broker audit trace " + txn)
     found = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
     assert found.returncode == 0, found.stderr
     story.show(*found.stdout.splitlines())
-    for fact in ("consent.granted", "code.consumed", "token.issued", "exchange.granted"):
+    for fact in facts:
         assert fact in found.stdout, f"the trace lacks {fact}"
 
 
-async def call(client: DemoClient, tool: str, **arguments: str) -> str:
-    result = await client.mcp.call_tool(tool, arguments)
+async def call(
+    client: DemoClient, tool: str, meta: dict[str, object] | None = None, **arguments: object
+) -> str:
+    result = await client.mcp.call_tool(tool, arguments, meta=meta)
     text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
     assert not result.is_error, text
     return text
 
 
-async def tell(story: Story, places: Places, crm: Server, password: str, secret: str) -> None:
-    browser = Browser("alice", password)
+async def again(client: DemoClient, tool: str, meta: dict[str, object], **arguments: object) -> str:
+    """The same call once more, as soon as the server has reported what became of the first."""
+    for _ in range(50):
+        result = await client.mcp.call_tool(tool, arguments, meta=meta)
+        if not result.is_error:
+            break
+        await asyncio.sleep(0.1)
+    return await call(client, tool, meta, **arguments)
+
+
+async def tell(
+    story: Story, places: Places, servers: tuple[Server, Server], passwords: tuple[str, str], secret: str
+) -> None:
+    crm, tickets = servers
+    browser, approver = Browser("alice", passwords[0]), Browser("bob", passwords[1])
     story.sentence = "The MCP client finds its way from the server's address to a token."
-    async with connected(places.tickets, browser) as client:
+    async with connected(places.tickets, browser, approver) as client:
         tell_discovery(story, client, browser, places)
         txn = await tell_calls(story, client, browser, crm, places)
         await tell_refresh(story, client)
+        paid = await tell_approval(story, client, browser, approver, tickets)
         tell_refusals(story, client, secret, places)
-        tell_trace(story, txn, places)
+        tell_trace(
+            story, txn, ("consent.granted", "code.consumed", "token.issued", "exchange.granted"), places
+        )
+        tell_trace(story, paid, ("decision.made", "approval.granted", "outcome.reported"), places)
 
 
 def main() -> None:
@@ -204,15 +257,17 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8400, help="the broker's port, if it is free (0: any)")
     options = parser.parse_args()
     estate = yaml.safe_load((HERE / "estate.yaml").read_text(encoding="utf-8"))
-    password, secret = estate["users"][0]["password"], estate["resources"][0]["client"]["client_secret"]
+    passwords = estate["users"][0]["password"], estate["users"][1]["password"]
+    secret = estate["resources"][0]["client"]["client_secret"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="broker-demo-") as folder, Story(Path(folder)) as story:
         places = prepare(Path(folder), options.port)
-        crm = start_all(story, places, secret)
-        asyncio.run(tell(story, places, crm, password, secret))
+        servers = start_all(story, places, secret)
+        asyncio.run(tell(story, places, servers, passwords, secret))
         print("\nAll of it is true.", flush=True)
         if not options.once:
-            print(f"\nStill serving, until Ctrl-C:\n  {places.door}   sign in as alice with “{password}”")
+            print(f"\nStill serving, until Ctrl-C:\n  {places.door}   sign in as alice with “{passwords[0]}”")
+            print(f"  {places.door}/approvals   bob, who allows refunds, has “{passwords[1]}”")
             print(f"  {places.tickets}   to connect your own MCP client to\n  {places.crm}", flush=True)
             story.serve()
 

@@ -88,6 +88,7 @@ def test_it_says_all_that_a_guard_must_know(lab: Lab) -> None:
         "resource_id": "tickets",
         "name": "Ticket desk",
         "issuers": {ISSUER: ["acme"], ACME: ["acme"]},
+        "authorization_servers": [ACME],
         "stage": "full",
         "record": "after",
         "default_scopes": ["tickets:read"],

@@ -20,6 +20,7 @@ def document(estate: Estate, resource: Resource) -> Members:
         "resource_id": resource.id,
         "name": resource.name,
         "issuers": {issuer: tenants for issuer, tenants in doors.items() if tenants},
+        "authorization_servers": [estate.door_of(resource).issuer],
         "stage": resource.stage.value,
         "record": resource.record.value,
         "default_scopes": list(rules.defaults(resource)),
