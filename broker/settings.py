@@ -241,7 +241,7 @@ class Settings(BaseSettings):
         100, description="Exchanges that may be made under one `txn`, of whatever servers, in its life.", ge=1
     )
     tokens_per_grant_per_minute: int = Field(
-        6000, description="Tokens that may be made from one grant in a minute.", ge=1
+        60_000, description="Tokens that may be made from one grant in a minute.", ge=1
     )
     alert_webhook_url: str | None = Field(
         None,

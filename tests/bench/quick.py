@@ -138,7 +138,8 @@ def main() -> None:
         estate.write_text(ESTATE)
         command = [str(Path(sys.executable).with_name("broker")), "dev", "--data", f"{folder}/data"]
         command += ["--port", str(PORT), "--estate", str(estate)]
-        environment = {**os.environ, "BROKER_FAILURES_PER_MINUTE": "1000000"}
+        limits = ("FAILURES_PER_MINUTE", "TOKENS_PER_GRANT_PER_MINUTE", "EXCHANGES_PER_TXN")
+        environment = {**os.environ, **{f"BROKER_{name}": "1000000" for name in limits}}
         with open(f"{folder}/log", "wb") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
