@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker.control import classes
 from broker.control.model import Act, Actor, Demand, Person, Verdict
-from broker.control.policy import reading
+from broker.control.policy import question, reading
 from broker.control.policy.model import READ as READ_ACTION
 from broker.control.policy.model import PolicyText
 from broker.control.policy.policies import Sets, verdict, weighed
@@ -168,6 +168,20 @@ def test_a_policy_sees(looks: str) -> None:
     assert isinstance(now, float)
     assert judged(one, own) == Verdict(False, ("own",))
     assert judged(replace(one, **changed), own, now=now).permit  # type: ignore[arg-type]
+
+
+def test_a_question_says_of_its_context_what_policies_look_at_and_no_more() -> None:
+    one = act(Impact.EXTERNAL_WRITE, acr="strong", auth_time=START)
+    plain = Sets([]).of("acme").looks("call", "tickets/refund")
+    assert set(question.of_act(one, "call", START, plain).context) == {"tenant"}
+    head = '@id("x") forbid (principal, action == Action::"tickets/refund", resource)'
+    limit = f"{head} when {{ context.arguments.amount > 1 }};"
+    rules = Sets([PolicyText("*", limit)]).of("acme")
+    assert set(question.of_act(one, "call", START, rules.looks("call", "tickets/refund")).context) == {
+        "tenant",
+        "arguments",
+    }
+    assert "arguments" not in rules.looks("call", "tickets/search")
 
 
 def test_no_policy_sees_what_a_client_says_that_it_intends() -> None:

@@ -208,6 +208,27 @@ def test_a_schema_that_nests_deeply_is_seen_as_far_as_is_simple() -> None:
     assert depth < 6
 
 
+@pytest.mark.parametrize(
+    ("condition", "looks"),
+    [
+        ("true", set()),
+        ('resource.impact == "read"', set()),
+        ("context.arguments.n > 1", {"arguments"}),
+        ("context has actor && context.actor.iss == context.acr", {"actor", "acr"}),
+        ("context has actor.iss", {"actor"}),
+        (
+            'if context.stage == "full" then [context.client].contains(context.client) else true',
+            {"stage", "client"},
+        ),
+        ("context == context", schema.CONTEXT),
+        ("[{a: context}].isEmpty()", schema.CONTEXT),
+    ],
+)
+def test_what_a_policy_looks_at_is_known(condition: str, looks: set[str]) -> None:
+    [policy] = reading.read(f"{FORBID} when {{ {condition} }};")
+    assert policy.looks == looks
+
+
 def test_the_schema_is_of_the_estate() -> None:
     text = schema.text([DESK])
     for part in (

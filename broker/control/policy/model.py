@@ -23,9 +23,9 @@ class PolicyText:
 class Policy:
     """One policy. `document` is its JSON form, `line` where its text begins.
 
-    `actions` are the ids that its head names (None: it is about every action); `arguments`: it looks at those of a
-    call. `asks`: where it forbids, somebody may allow. `relaxes_until` (epoch seconds): it permits nothing, but while
-    it counts, what it is true of needs nobody's approval by default. `says`: what it says to people.
+    `actions` are the ids that its head names (None: it is about every action), `looks` the members of the context that
+    its conditions look at. `asks`: where it forbids, somebody may allow. `relaxes_until` (epoch seconds): it permits
+    nothing, but while it counts, what it is true of needs nobody's approval by default. `says`: what it says to people.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Policy:
     relaxes_until: float | None = None
     says: str | None = None
     actions: frozenset[str] | None = None
-    arguments: bool = False
+    looks: frozenset[str] = frozenset()
     built_in: bool = False
 
     def about(self, *actions: str) -> bool:

@@ -114,9 +114,9 @@ class Policies:
 
 def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
     """What these rules say of an act."""
-    looks = action == CALL and rules.looks_at_arguments(CALL, tool_id(act.resource, act.tool))
+    looks = rules.looks(*((CALL, tool_id(act.resource, act.tool)) if action == CALL else (action,)))
     try:
-        return rules.weigh(question.of_act(act, action, now, with_arguments=looks), now)
+        return rules.weigh(question.of_act(act, action, now, looks), now)
     except Unsayable as error:
         return Weighed(error=str(error))
     except ValueError:
@@ -148,6 +148,6 @@ def every(database: Database) -> list[PolicyText]:
 
 def _obtains(rules: Rules, asker: Asker, scope: str, now: float) -> bool:
     try:
-        return rules.weigh(question.of_mint(asker, OBTAIN, scope, now), now).permitted
+        return rules.weigh(question.of_mint(asker, OBTAIN, scope, now, rules.looks(OBTAIN)), now).permitted
     except ValueError:
         return False

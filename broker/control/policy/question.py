@@ -4,7 +4,7 @@ RFC 8693 section 4.1: of the chain of actors policy sees the current one. It nev
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -77,8 +77,8 @@ class Asker:
         return [principal, server]
 
 
-def of_act(act: Act, action: str, now: float, *, with_arguments: bool) -> Question:
-    """`action`: the method asked for. `with_arguments`: a policy looks at them; Unsayable where Cedar cannot."""
+def of_act(act: Act, action: str, now: float, looks: Container[str]) -> Question:
+    """`action`: the method asked for. Of the context, what is in `looks`; Unsayable where Cedar cannot hold it."""
     asker = Asker(
         act.subject,
         act.client_id,
@@ -92,10 +92,9 @@ def of_act(act: Act, action: str, now: float, *, with_arguments: bool) -> Questi
     context["scopes"] = sorted(act.scopes)
     if action != CALL:
         context["name"] = act.tool.name
-        return _question(asker, action, _id("Resource", act.resource.id), context, entities)
-    context["arguments"] = (
-        arguments.said(arguments.record(act.tool.schema), act.arguments) if with_arguments else {}
-    )
+        return _question(asker, action, _id("Resource", act.resource.id), context, looks, entities)
+    if "arguments" in looks:
+        context["arguments"] = arguments.said(arguments.record(act.tool.schema), act.arguments)
     tool = _id("Tool", tool_id(act.resource, act.tool))
     parents = [_id("Resource", act.resource.id)]
     if act.tool.family is not None:
@@ -109,17 +108,20 @@ def of_act(act: Act, action: str, now: float, *, with_arguments: bool) -> Questi
     }
     entities.append({"uid": tool, "attrs": attributes, "parents": parents})
     entities.append({"uid": _id("Action", str(tool["id"])), "attrs": {}, "parents": [_id("Action", CALL)]})
-    return _question(asker, str(tool["id"]), tool, context, entities)
+    return _question(asker, str(tool["id"]), tool, context, looks, entities)
 
 
-def of_mint(asker: Asker, action: str, scope: str, now: float) -> Question:
+def of_mint(asker: Asker, action: str, scope: str, now: float, looks: Container[str]) -> Question:
     wanted = _id("Scope", f"{asker.resource.id}/{scope}")
     entity = {"uid": wanted, "attrs": {"name": scope}, "parents": [_id("Resource", asker.resource.id)]}
-    return _question(asker, action, wanted, asker.context(now), [*asker.entities(), entity])
+    return _question(asker, action, wanted, asker.context(now), looks, [*asker.entities(), entity])
 
 
-def _question(asker: Asker, action: str, resource: Value, context: Value, entities: list[Value]) -> Question:
-    return Question(asker.principal, _id("Action", action), resource, context, json.dumps(entities))
+def _question(
+    asker: Asker, action: str, resource: Value, context: Value, looks: Container[str], entities: list[Value]
+) -> Question:
+    seen = {name: value for name, value in context.items() if name in looks}
+    return Question(asker.principal, _id("Action", action), resource, seen, json.dumps(entities))
 
 
 def _tags(person: Person) -> Iterator[tuple[str, list[str]]]:

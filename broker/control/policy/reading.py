@@ -120,7 +120,8 @@ def _policy(
     actions = _actions(document["action"])
     if actions is not None and document["action"] == {"op": "==", "entity": {"type": "Action", "id": CALL}}:
         wrong.append(f'every tool is an action of its own: write `action in Action::"{CALL}"`')
-    if notes.get("asks") == APPROVAL and not _looks(document.get("conditions"), "approved"):
+    looks = frozenset(_looks(document.get("conditions")))
+    if notes.get("asks") == APPROVAL and "approved" not in looks:
         wrong.append("what asks for an approval gives way to one: unless { context.approved }")
     until = None
     if notes.get("relaxes") == APPROVAL:
@@ -138,7 +139,7 @@ def _policy(
         relaxes_until=until,
         says=notes.get("says"),
         actions=actions,
-        arguments=_looks(document.get("conditions"), "arguments"),
+        looks=looks,
         built_in=built_in,
     )
 
@@ -181,19 +182,23 @@ def _actions(head: object) -> frozenset[str] | None:
     return None if named is None else frozenset(one["id"] for one in named)
 
 
-def _looks(value: object, attribute: str) -> bool:
-    """Whether an expression looks at this attribute of the context, or at the context as a whole."""
+def _looks(value: object) -> Iterator[str]:
+    """The members of the context that an expression looks at: all of them, where it takes the context as a whole."""
     if isinstance(value, list):
-        return any(_looks(item, attribute) for item in value)
-    if not isinstance(value, Mapping):
-        return False
-    if value == {"Var": "context"}:
-        return True
-    for operator in (".", "has"):
-        access = value.get(operator)
-        if isinstance(access, Mapping) and access.get("left") == {"Var": "context"}:
-            return access.get("attr") == attribute
-    return any(_looks(item, attribute) for item in value.values())
+        for item in value:
+            yield from _looks(item)
+    elif value == {"Var": "context"}:
+        yield from schema.CONTEXT
+    elif isinstance(value, Mapping):
+        for operator, inner in value.items():
+            if (
+                operator in (".", "has")
+                and isinstance(inner, Mapping)
+                and inner.get("left") == {"Var": "context"}
+            ):
+                yield str(inner["attr"])
+            else:
+                yield from _looks(inner)
 
 
 def _entities(value: object) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import cedarpy
 
@@ -21,15 +22,19 @@ class Rules:
         self.on_mint = error is not None or any(
             policy.about(OBTAIN) for policy in self.policies.values() if not policy.built_in
         )
-        self._looking = [policy for policy in self.policies.values() if policy.arguments]
+        self._looks: dict[tuple[str, ...], frozenset[str]] = {}
         whole = {name: policy.document for name, policy in self.policies.items()}
         self._set = cedarpy.PolicySet.from_json_str(
             json.dumps({"staticPolicies": whole, "templates": {}, "templateLinks": []})
         )
 
-    def looks_at_arguments(self, *actions: str) -> bool:
-        """Whether any of them looks at the arguments of such a call."""
-        return any(policy.about(*actions) for policy in self._looking)
+    def looks(self, *actions: str) -> frozenset[str]:
+        """What of the context they look at, for such an action: nothing else needs to be said, and costs its time."""
+        found = self._looks.get(actions)
+        if found is None:
+            looking = [policy.looks for policy in self.policies.values() if policy.about(*actions)]
+            found = self._looks[actions] = frozenset().union(*looking)
+        return found
 
     def weigh(self, question: Question, now: float) -> Weighed:
         """Asked as though nobody had allowed it; and again as though somebody had, where only that is missing."""
@@ -63,9 +68,15 @@ class Rules:
             "resource": question.resource,
             "context": {**question.context, "approved": approved},
         }
-        answer = cedarpy.is_authorized(request, self._set, question.entities)
+        answer = cedarpy.is_authorized(request, self._set, _read(question.entities))
         errors = answer.diagnostics.errors
         if errors or answer.decision is cedarpy.Decision.NoDecision:
             failed = sorted({found[1] for error in errors if (found := _FAILED.search(error))})
             return False, (), f"failed: {', '.join(failed)}" if failed else "the question cannot be asked"
         return answer.allowed, tuple(sorted(answer.diagnostics.reasons)), None
+
+
+@lru_cache(maxsize=1024)
+def _read(entities: str) -> cedarpy.Entities:
+    """Who asks about what comes again and again, and reading it is half of an evaluation. ValueError."""
+    return cedarpy.Entities.from_json_str(entities)

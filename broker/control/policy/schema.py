@@ -92,6 +92,8 @@ _common: Mapping[str, Type] = {
     "now": _named("datetime"),
 }
 _called: Mapping[str, Type] = {**_common, "scopes": _set(_TEXT), "approved": _YES}
+CONTEXT = frozenset({*_called, "name", "arguments"})
+"""Every member that a context can have."""
 _ENTITIES: Mapping[str, object] = {
     "Tenant": {},
     "User": {
