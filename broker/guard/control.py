@@ -50,6 +50,10 @@ class Control:
         """That of now; CatalogueUnavailable."""
         return self._source()
 
+    def flush(self) -> bool:
+        """Tell the broker now what became of calls; whether it has it all. Otherwise that is done in the background."""
+        return self._outcomes is None or self._outcomes.flush()
+
     def scopes_for(self, message: Message) -> Sequence[str] | None:
         """The scopes that a message needs; None for a tool that this resource does not list."""
         tools = self.catalogue.tools

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,41 @@ def test_a_client_without_pages_is_told_where_to_go_and_what_is_secret_is_not_to
     assert waits.is_error and "/approvals/" in waits.content[0].text
     assert read.structured_content == {"id": "C-17", "ssn": "[redacted]"}
     assert SSN not in json.dumps(read.model_dump(mode="json"))
+
+
+def records(broker: LiveBroker, fact: str) -> list[dict[str, object]]:
+    """What the broker's command line tells of it."""
+    command = (*live.COMMAND, "audit", "query", "--fact", fact, "--data", str(broker.data), "-o", "json")
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def test_what_became_of_each_call_is_in_the_evidence(
+    desk: Desk, browser: ScriptedBrowser, live_broker: LiveBroker
+) -> None:
+    person = Person("bob")
+
+    async def run() -> None:
+        auth = signing_in(desk.url, browser, Memory())
+        async with (
+            httpx2.AsyncClient(auth=auth, timeout=30, trust_env=False) as http,
+            Client(streamable_http_client(desk.url, http_client=http), elicitation_callback=person) as client,
+        ):
+            await client.call_tool("search_tickets", {"text": "invoice"})
+            result = await client.call_tool("refund", {"amount": 11}, meta={"intent": "it was broken"})
+            assert not result.is_error, result
+
+    asyncio.run(run())
+    assert desk.guard.control.flush()
+    outcome = records(live_broker, "outcome.reported")[-1]
+    assert (outcome["tool"], outcome["downstream_request_id"]) == ("refund", "pay-11")
+    decision = next(
+        one for one in records(live_broker, "decision.made") if one["decision"] == outcome["decision"]
+    )
+    assert decision["outcome"] == "allowed" and decision["approval"] and decision["intent"] == "it was broken"
+    assert decision["txn"] == outcome["txn"] and decision["arguments_digest"] == outcome["arguments_digest"]
+    read = records(live_broker, "call.reported")[-1]
+    assert (read["tool"], read["subject"], read["outcome"]) == ("search_tickets", "alice", "allowed")
 
 
 PROGRAMS = {

@@ -151,3 +151,44 @@ class TestThroughTheGuard:
         found = desk.send(None, session, "GET").text
         assert SSN not in found and "[redacted]" in found, "and the answer to no call is not told"
         assert [told["status"] for told in desk.reports()] == ["ok"]
+
+    def answering(self, desk: Desk, body: bytes, kind: bytes, status: int = 200) -> None:
+        async def app(scope, receive, send) -> None:
+            headers = [(b"content-type", kind)]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        desk.middleware._app = app
+
+    @pytest.mark.parametrize("identifier", ["7", 8, None])
+    def test_an_answer_under_another_id_is_not_told(self, desk: Desk, identifier: object) -> None:
+        body = json.dumps({"jsonrpc": "2.0", "id": identifier, "result": desk.app.result}).encode()
+        self.answering(desk, body, b"application/json")
+        assert SSN not in desk.call("search").text
+        assert [told["status"] for told in desk.reports()] == ["unknown"]
+
+    @pytest.mark.parametrize("kind", [b"text/plain", b"application/json", b"text/event-stream"])
+    def test_an_answer_that_is_none_is_not_told(self, desk: Desk, kind: bytes) -> None:
+        self.answering(desk, f"data: the number is {SSN}\n\n".encode(), kind)
+        assert SSN not in desk.call("search").text
+
+    def test_an_error_of_the_server_says_that_nothing_was_done(self, desk: Desk) -> None:
+        self.answering(desk, SSN.encode(), b"text/plain", 406)
+        answer = desk.call("search")
+        assert answer.status_code == 406 and SSN not in answer.text
+        assert [told["status"] for told in desk.reports()] == ["failed"]
+
+    def test_the_result_of_a_task_is_redacted_when_it_comes(self, desk: Desk) -> None:
+        result = desk.app.result
+        desk.app.result = {"task": {"taskId": "t-1", "status": "working"}}
+        assert desk.send(call("search", task={})).json()["result"] == desk.app.result
+        assert desk.reports() == []
+        asks = {"jsonrpc": "2.0", "id": 2, "method": "tasks/get", "params": {"taskId": "t-1"}}
+        desk.app.result = {"taskId": "t-1", "status": "working"}
+        assert desk.send(asks).json()["result"] == desk.app.result
+        desk.app.result = {"taskId": "t-1", "status": "completed", "result": result}
+        inline = desk.send(asks)
+        assert SSN not in inline.text and "completed" in inline.text
+        desk.app.result = result
+        assert SSN not in desk.send({**asks, "method": "tasks/result"}).text
+        assert [told["status"] for told in desk.reports()] == ["ok"]
