@@ -88,6 +88,7 @@ def test_long_arguments_are_kept_as_their_digest(lab: Lab) -> None:
     assert "arguments" not in record and len(record["arguments_digest"]) == 64
 
 
+@pytest.mark.requirement("COAZ-02")
 @pytest.mark.parametrize(
     "changes", [{"subject": "bob"}, {"subject": "Alice"}, {"subject": "desk-app"}, {"door": "/t/acme"}]
 )
@@ -224,6 +225,7 @@ def test_a_name_that_only_looks_like_a_tools_is_unknown(lab: Lab, name: str) -> 
     permitted(lab, token, "search_tickets")
 
 
+@pytest.mark.requirement("COAZ-01")
 @pytest.mark.parametrize(
     "method", ["tools/calls", "TOOLS/CALL", "sampling/createMessage", "foo", "resources/write"]
 )
@@ -231,6 +233,7 @@ def test_methods_that_nobody_knows_are_refused(lab: Lab, method: str) -> None:
     denied(lab, "unknown_tool", scoped(lab, "tickets:read"), method=method)
 
 
+@pytest.mark.requirement("COAZ-04")
 def test_a_tool_is_asked_about_as_a_tool(lab: Lab) -> None:
     denied(lab, "unknown_tool", scoped(lab, "tickets:read"), kind="prompt")
 
@@ -294,6 +297,7 @@ def test_arguments_that_fit_the_schema_are_permitted_however_a_number_is_written
     assert len(digests) == 1, "one act, however it is written"
 
 
+@pytest.mark.requirement("AUTHZEN-03")
 def test_a_class_with_effects_needs_an_idempotency_key(lab: Lab) -> None:
     token = scoped(lab, "tickets:write")
     context = denied(lab, "invalid_arguments", token, "close_ticket", {"id": 1})

@@ -28,6 +28,7 @@ def several(
     return [found["context"].get("reason", found["decision"]) for found in answer.json["evaluations"]]
 
 
+@pytest.mark.requirement("AUTHZEN-11")
 @pytest.mark.parametrize(
     ("semantic", "expected"),
     [
@@ -51,6 +52,7 @@ def test_a_semantic_that_nobody_knows_is_refused(lab: Lab) -> None:
     problem(post(lab, "evaluations", {**body, "evaluations": [{}]}), 400, "invalid_request")
 
 
+@pytest.mark.requirement("AUTHZEN-12")
 def test_advice_uses_nothing_up_and_leaves_no_record(lab: Lab) -> None:
     token = scoped(lab, "tickets:write")
     asked = question(token, WRITE, {"id": 1}, idempotency_key="k")
@@ -69,6 +71,9 @@ def test_without_evaluations_it_is_one_question(lab: Lab) -> None:
         assert answer["decision"] is True and "decision_id" not in answer["context"]
 
 
+@pytest.mark.requirement("AUTHZEN-10")
+@pytest.mark.requirement("AUTHZEN-09")
+@pytest.mark.requirement("AUTHZEN-13")
 def test_each_may_be_about_another_subject_and_its_own_words_go_first(lab: Lab) -> None:
     alice, bob = scoped(lab, "tickets:read"), scoped(lab, "customers:read", "bob")
     body = {
@@ -123,6 +128,7 @@ def test_the_list_of_tools_is_that_of_those_the_token_may_call(lab: Lab) -> None
     assert len(lab.facts("decision.made")) == 0 and len(lab.facts()) == records + 3
 
 
+@pytest.mark.requirement("COAZ-03")
 @pytest.mark.parametrize(
     "method", ["ping", "initialize", "notifications/cancelled", "prompts/list", "resources/list"]
 )

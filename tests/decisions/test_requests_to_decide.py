@@ -13,6 +13,8 @@ from tests.lab import ACME, CRM, ISSUER, NOTES, SECRETS, TICKETS, Lab, basic, cl
 PATHS = ("evaluation", "evaluations", "outcomes")
 
 
+@pytest.mark.requirement("AUTHZEN-05")
+@pytest.mark.requirement("AUTHZEN-14")
 @pytest.mark.parametrize("path", PATHS)
 def test_who_proves_nothing_is_refused(lab: Lab, path: str) -> None:
     token = scoped(lab, "tickets:read")
@@ -32,6 +34,7 @@ def test_who_proves_nothing_is_refused(lab: Lab, path: str) -> None:
     assert lab.facts("decision.made") == []
 
 
+@pytest.mark.requirement("AUTHZEN-06")
 @pytest.mark.parametrize("path", PATHS)
 def test_who_is_no_resources_own_client_is_forbidden(lab: Lab, path: str) -> None:
     asked = question(scoped(lab, "tickets:read"))
@@ -117,6 +120,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.requirement("AUTHZEN-04")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_what_has_not_one_meaning_is_refused(lab: Lab, path: str, text: bytes) -> None:
@@ -158,6 +162,7 @@ def broken() -> list[tuple[str, object]]:
     ]
 
 
+@pytest.mark.requirement("AUTHZEN-08")
 @pytest.mark.parametrize(("member", "value"), broken())
 def test_a_member_that_is_none_is_named(lab: Lab, member: str, value: object) -> None:
     asked = question(scoped(lab, "tickets:read"))
@@ -176,6 +181,7 @@ def test_members_that_nobody_knows_are_ignored(lab: Lab) -> None:
     assert "intent" not in lab.last("decision.made")
 
 
+@pytest.mark.requirement("AUTHZEN-07")
 def test_only_json_is_taken_and_only_by_post(lab: Lab) -> None:
     for path in PATHS:
         problem(lab.post(f"/access/v1/{path}", {"a": "b"}, basic("tickets-server")), 400, "invalid_request")
@@ -207,6 +213,8 @@ def test_without_the_database_nothing_is_decided(lab: Lab) -> None:
     assert lab.rows("permit") == 1, "no act without its record"
 
 
+@pytest.mark.requirement("AUTHZEN-01")
+@pytest.mark.requirement("AUTHZEN-02")
 def test_whatever_is_sent_is_answered(lab: Lab) -> None:
     """Members of every kind in every place: never a fault."""
     token = scoped(lab, "customers:read")
