@@ -44,7 +44,7 @@ def test_an_account_is_connected_used_and_disconnected(
     assert vault.forge.works(given)
     page.goto(f"{vault.broker.issuer}/account")
     tabs = [link.bounding_box() for link in page.get_by_role("navigation").get_by_role("link").all()]
-    assert len(tabs) == 5 and len({tab["y"] for tab in tabs if tab}) == 1, "in one row where there is room"
+    assert len(tabs) == 6 and len({tab["y"] for tab in tabs if tab}) == 1, "in one row where there is room"
     page.get_by_role("navigation").get_by_role("link", name="Connections").click()
     expect(page.get_by_text("working")).to_be_visible()
     page.get_by_role("link", name="Forge").click()

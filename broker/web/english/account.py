@@ -11,6 +11,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "account.nav.apps": "Apps",
     "account.nav.sessions": "Sessions",
     "account.nav.methods": "Ways to sign in",
+    "account.nav.signing_in": "Sign-in",
     "account.sign_out": "Sign out",
     "account.foot": "Signed in to {door} as {user}.",
     "account.name": "Name",
