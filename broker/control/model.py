@@ -101,3 +101,8 @@ class Verdict:
     because: tuple[str, ...]
     demand: Demand | None = None
     error: str | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Every policy that had a part in it, for the evidence."""
+        return self.because if self.demand is None else (*self.because, *self.demand.because)

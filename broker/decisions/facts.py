@@ -50,7 +50,7 @@ def _change(case: Case, no: Refused | None) -> dict[str, object]:
     found: dict[str, object] = {
         "action": cleaned(question.action, question.token),
         "impact": tool.impact.value if tool else None,
-        "policies": list(case.verdict.because) if case.verdict and case.verdict.because else None,
+        "policies": list(case.verdict.said) if case.verdict and case.verdict.said else None,
         "schema_digest": act.schema_digest if act else None,
         "request": _said(question.request_id, question.token),
     }

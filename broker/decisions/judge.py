@@ -51,7 +51,7 @@ class Judge:
         case.act = act
         case.verdict = self._policies.judge(act, now, CALLS[case.question.action].policy)
         if not case.verdict.permit:
-            raise Refused(Why.POLICY_DENIED, " ".join(case.verdict.because)[:300])
+            raise Refused(Why.POLICY_DENIED, case.verdict.error or " ".join(case.verdict.because)[:300])
 
     def token(self, case: Case) -> VerifiedToken:
         """The token, which is of this door, for the caller's resource and of the subject; Refused."""

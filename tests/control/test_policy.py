@@ -113,7 +113,8 @@ def test_a_server_works_for_no_tenant_that_it_does_not_serve(impact: Impact) -> 
 
 def test_resources_and_prompts_may_be_read() -> None:
     rules = Sets([]).of("acme")
-    one = replace(act(), tool=Tool("file:///readme", ("a:read",), Impact.READ))
+    method = Tool("resources/read", (), Impact.READ)
+    one = replace(act(), tool=method, arguments={"uri": "file:///readme"})
     assert verdict(one, weighed(rules, one, START, READ_ACTION)) == Verdict(True, ("mcp.documents",))
     away = replace(one, resource=replace(DESK, tenants=()))
     assert not verdict(away, weighed(rules, away, START, READ_ACTION)).permit

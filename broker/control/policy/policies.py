@@ -119,7 +119,7 @@ def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
         return rules.weigh(question.of_act(act, action, now, looks), now)
     except Unsayable as error:
         return Weighed(error=str(error))
-    except ValueError:
+    except (ValueError, LookupError):
         return Weighed(error="the question cannot be asked")
 
 

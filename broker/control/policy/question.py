@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from broker.control.model import Act, Actor, Person
 from broker.control.policy import arguments
-from broker.control.policy.model import CALL
+from broker.control.policy.model import CALL, READ
 from broker.control.policy.schema import family_id, tool_id
 from broker.estate.model import Resource
 from broker.protocol import jcs
@@ -78,7 +78,9 @@ class Asker:
 
 
 def of_act(act: Act, action: str, now: float, looks: Container[str]) -> Question:
-    """`action`: the method asked for. Of the context, what is in `looks`; Unsayable where Cedar cannot hold it."""
+    """`action`: the method asked for, with a `uri` or `name` where it is no call of a tool. `looks`: what to say of the
+    context. ValueError where Cedar cannot hold it.
+    """
     asker = Asker(
         act.subject,
         act.client_id,
@@ -91,7 +93,7 @@ def of_act(act: Act, action: str, now: float, looks: Container[str]) -> Question
     context, entities = asker.context(now), asker.entities()
     context["scopes"] = sorted(act.scopes)
     if action != CALL:
-        context["name"] = act.tool.name
+        context["name"] = str(act.arguments["uri" if action == READ else "name"])
         return _question(asker, action, _id("Resource", act.resource.id), context, looks, entities)
     if "arguments" in looks:
         context["arguments"] = arguments.said(arguments.record(act.tool.schema), act.arguments)

@@ -1,0 +1,82 @@
+"""Policies of an estate at a decision: what they refuse and ask for, and what the record says of that."""
+
+import pytest
+
+from broker.estate.model import Impact
+from tests.deciding import ask, denied, desk, permitted, scoped, tool
+from tests.lab import Lab
+
+SCHEMA = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+LIMIT = """
+@id("limit")
+forbid (principal, action == Action::"tickets/search_tickets", resource)
+when { context.arguments.amount > 100 };
+"""
+
+
+def bring(lab: Lab, text: str) -> None:
+    indented = text.replace("\n", "\n    ")
+    lab.apply(f"policies:\n  text: |\n    {indented}\n")
+
+
+@pytest.mark.attack("RS-16")
+def test_a_value_beyond_what_policy_allows_is_refused_and_recorded_with_the_policy(lab: Lab) -> None:
+    desk(lab, tool("search_tickets", "tickets:read", schema=SCHEMA))
+    token = scoped(lab, "tickets:read")
+    permitted(lab, token, arguments={"amount": 101})
+    bring(lab, LIMIT)
+    for amount in (100, 1e2, -5):
+        permitted(lab, token, arguments={"amount": amount})
+    denied(lab, "policy_denied", token, arguments={"amount": 101})
+    record = lab.last("decision.made")
+    assert record["change"]["policies"] == ["limit"] and record["detail"] == "limit"
+    denied(lab, "invalid_arguments", token, arguments={"amount": "100"})
+
+
+def test_what_policy_cannot_judge_is_refused_and_the_record_says_why_without_the_value(lab: Lab) -> None:
+    desk(lab, tool("search_tickets", "tickets:read", schema=SCHEMA))
+    token = scoped(lab, "tickets:read")
+    bring(lab, LIMIT.replace("> 100", "* 9223372036854775807 > 100"))
+    context = denied(lab, "policy_denied", token, arguments={"amount": 77})
+    record = lab.last("decision.made")
+    assert record["detail"] == "failed: limit" and "77" not in str(record["detail"])
+    assert "limit" not in str(context), "who asks is not told of policies"
+
+
+def test_who_reads_sensitive_data_has_a_role_in_the_tenant(lab: Lab) -> None:
+    desk(lab, tool("read_customer", "customers:read", impact=Impact.SENSITIVE_READ))
+    token = scoped(lab, "customers:read")
+    permitted(lab, token, "read_customer", {})
+    lab.apply("users: [{id: alice, name: Alice, email: alice@example.com, tenants: [{id: acme}]}]")
+    denied(lab, "policy_denied", token, "read_customer", {})
+
+
+def test_an_estate_may_ask_for_an_approval_and_the_record_names_the_policy(lab: Lab) -> None:
+    token = scoped(lab, "tickets:read")
+    permitted(lab, token)
+    bring(
+        lab,
+        """
+        @id("careful") @asks("approval")
+        forbid (principal, action in Action::"call", resource) unless { context.approved };
+        """,
+    )
+    answer = ask(lab, token)
+    assert answer["decision"] is False and answer["context"]["reason"] == "approval_required"
+    assert lab.last("decision.made")["change"]["policies"] == ["mcp.read", "careful"]
+
+
+@pytest.mark.parametrize(("method", "kind"), [("resources/read", "resource"), ("prompts/get", "prompt")])
+def test_policies_see_what_is_read_beside_tools(lab: Lab, method: str, kind: str) -> None:
+    token = scoped(lab, "tickets:read")
+    permitted(lab, token, "file:///secret", method=method, kind=kind)
+    bring(
+        lab,
+        """
+        @id("secret")
+        forbid (principal, action in [Action::"read", Action::"get"], resource == Resource::"tickets")
+        when { context.name like "*secret*" };
+        """,
+    )
+    denied(lab, "policy_denied", token, "file:///secret", method=method, kind=kind)
+    permitted(lab, token, "file:///open", method=method, kind=kind)
