@@ -6,6 +6,7 @@ would prove nothing. On PostgreSQL the doors are walked once more with row-level
 executed as if it were the server's.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -274,6 +275,13 @@ class Side:
         self.lab.change(lambda tx: self.lab.broker.changes.put_edge(tx, self.edge))
         return token
 
+    def decision(self) -> str:
+        """The id of a decision that let a call of its server through."""
+        asked = _asked(self.tokens()["access_token"])
+        answer = self.lab.send(f"{self.door}/access/v1/evaluation", json.dumps(asked), self.headers("server"))
+        assert answer.json["decision"] is True, answer.json
+        return str(answer.json["context"]["decision_id"])
+
     def refreshes(self, token: str) -> TestResponse:
         form = {"grant_type": "refresh_token", "refresh_token": token}
         return self.lab.post(f"{self.door}/token", form, self.headers())
@@ -330,7 +338,7 @@ def said(response: TestResponse, value: str) -> tuple[object, ...]:
     seen = f"{headers} {text}"
     for form in {value, quote(value), quote(value, safe=""), quote_plus(value)}:
         seen = seen.replace(form, "VALUE")
-    seen = re.sub(r"\b(req|dyn|mcpb_[a-z]+)_[\w-]+|nonce-[\w-]+", "ID", seen)
+    seen = re.sub(r"\b(req|dyn|dec|mcpb_[a-z]+)_[\w-]+|nonce-[\w-]+", "ID", seen)
     return response.status_code, re.sub(r'("client_id(?:_issued_at)?":)("[^"]+"|[0-9]+)', r"\1ID", seen)
 
 
@@ -370,6 +378,25 @@ def _form(path: str, kind: str, **fields: str) -> Callable[[Two, str], TestRespo
     def send(two: Two, value: str) -> TestResponse:
         form = {name: value if text == "VALUE" else text for name, text in fields.items()}
         return two.lab.post(two.door + path, form, two.ours.headers(kind))
+
+    return send
+
+
+def _asked(token: str, uri: str | None = None) -> dict[str, object]:
+    """A question that a server of any kind can ask."""
+    properties = {} if uri is None else {"resource": uri}
+    return {
+        "subject": {"type": "token", "id": token},
+        "action": {"name": "resources/read"},
+        "resource": {"type": "resource", "id": "file:///a", "properties": properties},
+    }
+
+
+def _json(path: str, body: Callable[[Two, str], object]) -> Callable[[Two, str], TestResponse]:
+    """JSON from Acme's server."""
+
+    def send(two: Two, value: str) -> TestResponse:
+        return two.lab.send(two.door + path, json.dumps(body(two, value)), two.ours.headers("server"))
 
     return send
 
@@ -711,6 +738,42 @@ WALKS = (
         Side.on_the_way,
         _look("/connections/plain-forge/callback?error=access_denied&state=VALUE"),
     ),
+    *(
+        Walk(
+            f"/access/v1/{path}",
+            "POST",
+            "access token",
+            lambda side: side.tokens()["access_token"],
+            _json(f"/access/v1/{path}", lambda _, value: _asked(value)),
+            "access",
+        )
+        for path in ("evaluation", "evaluations")
+    ),
+    Walk(
+        "/access/v1/evaluation",
+        "POST",
+        "resource",
+        lambda side: side.resource,
+        _json("/access/v1/evaluation", lambda two, value: _asked(two.ours.tokens()["access_token"], value)),
+        "uri",
+    ),
+    Walk(
+        "/access/v1/outcomes",
+        "POST",
+        "decision",
+        Side.decision,
+        _json("/access/v1/outcomes", lambda _, value: {"decision_id": value, "status": "ok"}),
+    ),
+    Walk(
+        "/access/v1/outcomes",
+        "POST",
+        "jti",
+        lambda side: str(claims(side.tokens()["access_token"])["jti"]),
+        _json(
+            "/access/v1/outcomes",
+            lambda _, value: {"calls": [{"jti": value, "tool": "x", "status": "ok"}]},
+        ),
+    ),
     Walk("/token", "OPTIONS", "origin", ORIGIN, _preflight("/token"), "origin", True),
     Walk("/revoke", "OPTIONS", "origin", ORIGIN, _preflight("/revoke"), "origin", True),
     Walk("/register", "OPTIONS", "origin", ORIGIN, _preflight("/register"), "origin"),
@@ -731,6 +794,7 @@ NAMED = {
     "/healthz",
     "/readyz",
     "/jwks",
+    "/.well-known/authzen-configuration",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-protected-resource/r/<name>",
