@@ -24,6 +24,8 @@ STEPS = {
     "a later step: keys held in hardware",
     "a later step: security event streams are not offered",
     "a later step: signed request objects are not offered",
+    "a later step: idempotency keys are offered to decisions, not at the token endpoint",
+    "a later step: the second release",
 }
 
 Rows = dict[str, dict[str, object]]

@@ -7,6 +7,7 @@ from broker.identity.clients.model import Client, Registered
 from broker.identity.tenants.model import Tenant
 from broker.identity.users.model import Membership, User
 from broker.runtime.database import Conflict
+from tests import approving
 from tests.lab import (
     ACME,
     CALLBACK,
@@ -70,6 +71,16 @@ def test_a_tenant_that_was_deleted_does_not_come_back_to_life(lab: Lab, door: st
         assert not lab.active(theirs["access_token"])
         assert lab.exchange(theirs["access_token"]).json["error"] in ("invalid_request", "invalid_target")
     assert lab.get("/.well-known/oauth-authorization-server/t/globex").status_code == 200
+
+
+@pytest.mark.attack("TENANT-02")
+@pytest.mark.parametrize("deleted", [True, False])
+def test_what_somebody_allowed_who_was_deleted_is_allowed_no_more(lab: Lab, deleted: bool) -> None:
+    token = approving.refunds(lab)
+    approving.granted(lab, token)
+    if deleted:
+        lab.change(lambda tx: lab.broker.people.remove(tx, "bob"))
+    assert approving.runs(lab, token) is not deleted
 
 
 @pytest.mark.attack("TENANT-03")

@@ -28,6 +28,7 @@ from tests.faults.crowd import MANY, Crowd, statuses
 from tests.faults.load import Client, Journal, Worker, under_load
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.site import Site
+from tests.faults.test_approval_races import approve, asking, decisions
 from tests.lab import ISSUER, START, Lab, race
 from tests.live import ScriptedBrowser
 from tests.proofs import Holder
@@ -108,6 +109,31 @@ def test_a_redis_that_comes_and_goes_lets_nothing_be_used_twice(
                 many.ask("lift", "user", "bob")
         assert rounds[0] >= ROUNDS and sum(many.each("failures")) > 0
         lab = many.lab()
+        sound(lab.broker, many.journal)
+        lab.broker.close()
+
+
+@pytest.mark.attack("FAULT-17")
+def test_an_approval_is_used_once_while_redis_comes_and_goes(
+    either: Engine, request: pytest.FixtureRequest, server: services.RedisServer, tmp_path: Path
+) -> None:
+    replicas = 2 if request.node.callspec.params["either"] == "postgresql" else 1
+    knobs = {"redis_url": server.url, "approval_factor": False, "repeats_per_txn": 1000}
+    with Crowd(either, tmp_path, replicas, **knobs) as many:
+        lab = many.lab()
+        asking(lab)
+        browser = lab.browser()
+        browser.sign_in(browser.get("/account"), "bob")
+        with wrecked(server):
+            for user in ("alice", "both"):
+                token = many.ask("tokens", user=user)["access_token"]
+                assert decisions(many, token) == {"approval_required": MANY}
+                approval = approve(lab, browser)
+                assert decisions(many, token)["permit"] == 1
+                waits = lab.broker.approvals.asking
+                (left,) = lab.broker.world.database.read(lambda tx: waits.listed(tx, 9, only_open=True))
+                assert left.id != approval
+                lab.broker.world.database.write(lambda tx: waits.withdraw(tx, left.id, None, None, None))
         sound(lab.broker, many.journal)
         lab.broker.close()
 
