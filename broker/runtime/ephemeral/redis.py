@@ -133,8 +133,8 @@ class Redis:
         names, given = [self._name(bucket.bucket, bucket.key) for bucket in buckets], [repr(float(now))]
         for bucket in buckets:
             given += [repr(float(value)) for value in (bucket.amount, bucket.depth, bucket.tolerance, SKEW)]
-        which, wait = self._answer(self._take, names, given)
         try:
+            which, wait = self._answer(self._take, names, given)
             return int(which), float(wait)
         except (TypeError, ValueError):
             raise InvalidResponse("The answer is none.") from None
@@ -142,7 +142,10 @@ class Redis:
     def _leased(self, name: str, holder: str, most: int, seconds: float, now: float) -> bool:
         lifetime = math.ceil((seconds + SKEW) * 1000)
         given = (repr(float(now)), repr(float(now + seconds)), most, holder, lifetime)
-        return self._answer(self._lease, [name], given) == [1]
+        answer = self._answer(self._lease, [name], given)
+        if answer not in ([0], [1]):
+            raise InvalidResponse("The answer is none.")
+        return answer == [1]
 
     def _told(self, script: Script, name: str, *given: str | int) -> Window | None:
         """What Redis keeps of this key, or None; RedisError if it says nothing of it, or something of another."""
