@@ -195,6 +195,9 @@ def compose(
     policies = Policies(world)
     webhooks = webhooks_room.furnished(world, recorder, egress, settings)
     budgets = budgets_room.furnished(world, webhooks, settings)
+    approvals = approvals_room.furnished(
+        world, recorder, refusals, keys, people, links, sessions, webhooks, settings
+    )
     tokens = tokens_room.furnished(
         world,
         recorder,
@@ -210,10 +213,8 @@ def compose(
         vault,
         policies,
         budgets.budgets,
+        approvals.asking,
         settings,
-    )
-    approvals = approvals_room.furnished(
-        world, recorder, refusals, keys, people, links, sessions, webhooks, settings
     )
     decisions = decisions_room.furnished(
         world,

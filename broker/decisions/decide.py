@@ -15,6 +15,7 @@ from broker.decisions import facts, rules
 from broker.decisions.advise import Advice
 from broker.decisions.judge import Judge
 from broker.decisions.model import Answer, Caller, Case, Question
+from broker.protocol import details
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.failpoints import failpoint
@@ -80,9 +81,9 @@ class Decisions:
         if limited is not None:
             raise limited
         self._budgets.spend(tx, act, now)
-        spent = None
-        if verdict.demand is not None:
-            spent = self._approvals.spend(tx, act, verdict.demand, now, case.origin, case.id)
+        spent, carried = None, details.approval(case.token.details if case.token else None)
+        if verdict.demand is not None or carried is not None:
+            spent = self._approvals.spend(tx, act, verdict.demand, now, case.origin, case.id, carried)
             if spent is None:
                 raise Refused(Why.APPROVAL_REQUIRED)
         failpoint("decision.before_record")

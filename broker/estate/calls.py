@@ -18,8 +18,11 @@ from broker.protocol.errors import OAuthError, Reason
 PARAMETER = "authorization_details"
 
 
-def judged(text: str, client: Client, resource: Resource) -> Details:
-    """What the parameter asks for, the resource named as it is registered; OAuthError when it cannot be asked for."""
+def judged(text: str, client: Client, resource: Resource, *, carrying: bool = False) -> Details:
+    """What the parameter asks for, the resource named as it is registered; OAuthError when it cannot be asked for.
+
+    `carrying`: where a token is made at once, it may carry an approval.
+    """
     try:
         found = details.read(text)
     except Invalid as wrong:
@@ -32,6 +35,8 @@ def judged(text: str, client: Client, resource: Resource) -> Details:
         )
     if not all(_same(detail.resource, resource) for detail in found):
         raise refused("locations: name the resource that the token is for.", Reason.DETAILS_RESOURCE)
+    if details.approval(found) is not None and not carrying:
+        raise refused("An approval is named where the token is asked for.", Reason.DETAILS_MALFORMED)
     known = rules.callable_tools(resource)
     if unknown := [tool for tool in details.tools(found) if tool not in known]:
         raise refused(

@@ -18,7 +18,9 @@ MOST_BYTES: Final = 4096
 _MOST_DETAILS, _MOST_TOOLS, _MOST_ARGUMENTS = 10, 20, 20
 _LONGEST_URI, _LONGEST_TOOL = 512, 128
 _ARGUMENT: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?")
-_MEMBERS: Final = frozenset({"type", "locations", "tools"})
+_MEMBERS: Final = frozenset({"type", "locations", "tools", "approval", "digest"})
+_APPROVAL: Final = re.compile(r"[a-z0-9_]{1,40}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TOOL_MEMBERS: Final = frozenset({"name", "arguments"})
 
 
@@ -68,14 +70,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """`resource` is the URI in `locations`; `calls` are alternatives."""
+    """`resource` is the URI in `locations`; `calls` are alternatives.
+
+    With an `approval` it is good for the one exact act that was approved under this id: `digest` names that act.
+    """
 
     resource: str
     calls: tuple[Call, ...]
+    approval: str | None = None
+    digest: str | None = None
 
     def members(self) -> dict[str, object]:
         tools = [call.members() for call in self.calls]
-        return {"type": TYPE, "locations": [self.resource], "tools": tools}
+        found: dict[str, object] = {"type": TYPE, "locations": [self.resource], "tools": tools}
+        exact = {"approval": self.approval, "digest": self.digest}
+        return found | {name: value for name, value in exact.items() if value is not None}
 
 
 Details = tuple[Detail, ...]
@@ -103,6 +112,8 @@ def of(value: object) -> Details:
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= _MOST_DETAILS:
         raise Invalid(f"give an array of 1 to {_MOST_DETAILS} objects")
     found = tuple(_detail(entry, f"[{i}]") for i, entry in enumerate(value))
+    if len(found) > 1 and any(detail.approval for detail in found):
+        raise Invalid("with an approval there is one object")
     if len(canonical(found)) > MOST_BYTES:
         raise Invalid(f"all together have at most {MOST_BYTES} bytes")
     return found
@@ -137,7 +148,14 @@ def digest(details: Iterable[Detail]) -> str:
 
 def evidence(details: Details) -> dict[str, object]:
     """What a record says of details: which they are, without the values in them, which may be anybody's."""
-    return {"sha256": digest(details), "tools": list(tools(details))}
+    carried = approval(details)
+    found: dict[str, object] = {"sha256": digest(details), "tools": list(tools(details))}
+    return found if carried is None else {**found, "approval": carried}
+
+
+def approval(details: Details | None) -> str | None:
+    """The id of the approval that details carry."""
+    return next((detail.approval for detail in details or () if detail.approval), None)
 
 
 def covers(held: Details, asked: Details) -> bool:
@@ -183,14 +201,25 @@ def _detail(entry: object, at: str) -> Detail:
     if entry["type"] not in TYPES:
         raise Invalid(f"use {TYPE}", f"{at}.type", unknown_type=True)
     if not set(entry) <= _MEMBERS:
-        raise Invalid(f"{TYPE} has type, locations and tools, and no other member", at)
+        raise Invalid(f"{TYPE} has type, locations, tools, approval and digest, and no other member", at)
     resource, listed = _only(entry.get("locations")), entry.get("tools")
     if not isinstance(resource, str) or not 0 < len(resource) <= _LONGEST_URI:
         raise Invalid("give an array with the URI of the one resource", f"{at}.locations")
     if not isinstance(listed, (list, tuple)) or not 0 < len(listed) <= _MOST_TOOLS:
         raise Invalid(f"give an array of 1 to {_MOST_TOOLS} tools", f"{at}.tools")
     calls = tuple(_call(tool, f"{at}.tools[{i}]") for i, tool in enumerate(listed))
-    return Detail(resource, calls)
+    approved, digested = entry.get("approval"), entry.get("digest")
+    if approved is None and digested is None:
+        return Detail(resource, calls)
+    if not isinstance(approved, str) or not _APPROVAL.fullmatch(approved):
+        raise Invalid("give the id of the approval", f"{at}.approval")
+    if digested is not None and not (isinstance(digested, str) and _DIGEST.fullmatch(digested)):
+        raise Invalid("give the digest of the act, or leave it out", f"{at}.digest")
+    if len(calls) > 1 or calls[0].arguments is not None:
+        raise Invalid(
+            "with an approval there is one tool, without arguments: they were approved", f"{at}.tools"
+        )
+    return Detail(resource, calls, approved, digested)
 
 
 def _call(entry: object, at: str) -> Call:

@@ -34,7 +34,7 @@ def narrowed(
     text = request.parameters.get(calls.PARAMETER)
     if text is None:
         return left, calls.needed(resource, left) if left else scopes
-    asked = calls.judged(text, request.client, resource)
+    asked = calls.judged(text, request.client, resource, carrying=True)
     if not details.covers(left, asked):
         raise calls.refused("That goes beyond what was allowed.", Reason.DETAILS_WIDENED)
     return asked, calls.scoped(resource, asked, scopes)

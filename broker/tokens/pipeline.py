@@ -27,6 +27,7 @@ from broker.runtime.once import spend
 from broker.runtime.world import World
 from broker.tokens import issued, live, step_up, strangers
 from broker.tokens.caps import Caps
+from broker.tokens.carried import Carried
 from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.issued import Issued
@@ -52,13 +53,14 @@ class Pipeline:
         vault: Vault,
         ceiling: Ceiling,
         caps: Caps,
+        carried: Carried,
         grant_types: Iterable[GrantType],
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
         self._estate, self._authenticator, self._clients = estate, authenticator, clients
         self._grants, self._families, self._keys = grants, families, keys
         self._possession, self._vault, self._ceiling = possession, vault, ceiling
-        self._caps = caps
+        self._caps, self._carried = caps, carried
         self.grant_types = {grant.name: grant for grant in grant_types}
 
     def issue(self, door: Door, attempt: Attempt, origin: Origin) -> Issued:
@@ -119,7 +121,7 @@ class Pipeline:
             self._caps.back(taken)
             raise
         if not taken:
-            self._caps.made(made.grant_id, request.now)
+            self._caps.made(made.grant_id, self._world.clock.now())
         return made
 
     def _made(self, door: Door, grant: GrantType, request: TokenRequest, verified: object) -> Issued:
@@ -156,6 +158,7 @@ class Pipeline:
         with concerning(issued.about(authority)):
             live.require(inside, live.of_authority(authority), request.now)
             authority = self._ceiling.lowered(inside, authority, request.now)
+            authority = self._carried.bounded(inside, authority, request.now)
             self._caps.require(inside, authority, request.now)
         failpoint("token.after_live")
         minted = self._minted(inside, authority, request.now, patient=patient)

@@ -7,6 +7,7 @@ from typing import Protocol
 from broker.audit.record import Recorder
 from broker.audit.refusals import Refusals
 from broker.authorization.room import Room as Front
+from broker.control.approvals.asking import Asking
 from broker.control.budgets.budgets import Budgets
 from broker.control.policy.policies import Policies
 from broker.estate.estate import Estate
@@ -18,6 +19,7 @@ from broker.identity.users.people import People
 from broker.runtime.world import World
 from broker.tokens.assembly import grant_types
 from broker.tokens.caps import Caps
+from broker.tokens.carried import Carried
 from broker.tokens.ceiling import Ceiling
 from broker.tokens.families import Families
 from broker.tokens.introspect import Introspection
@@ -70,6 +72,7 @@ def furnished(
     vault: Vault,
     policies: Policies,
     budgets: Budgets,
+    approvals: Asking,
     knobs: Knobs,
 ) -> Room:
     """`by`: who asks; `front`: what people allowed."""
@@ -97,6 +100,7 @@ def furnished(
         vault,
         Ceiling(policies, people),
         Caps(world.ephemeral, budgets, knobs.tokens_per_grant_per_minute, knobs.exchanges_per_txn),
+        Carried(approvals),
         grant_types(
             world, own_tokens, front.hints, by.keys, grants, people, families, sessions, trusted, standings
         ),

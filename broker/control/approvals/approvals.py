@@ -30,18 +30,22 @@ class Approvals:
         self,
         tx: Transaction,
         act: Act,
-        demand: Demand,
+        demand: Demand | None,
         now: float,
         origin: Origin | None = None,
         decision_id: str | None = None,
+        only: str | None = None,
     ) -> Approval | None:
         """Use up an approval of exactly this act; None when there is none, or the wish of policy now is for more.
 
-        The people who gave it have to be such as may give it now.
+        The people who gave it have to be such as may give it now. `only`: the one that the token carries, which is used
+        up whether or not policy asks for one by now.
         """
         for found in store.good(tx, act.digest, now):
+            rule = demand.rule if demand else found.rule
             voted = [vote.user_id for vote in store.votes(tx, found.id)]
-            if len(self._eligible.among(tx, found, demand.rule, voted, now)) < demand.rule.quorum:
+            enough = len(self._eligible.among(tx, found, rule, voted, now)) >= rule.quorum
+            if not enough or only not in (None, found.id):
                 continue
             spent = store.spend(tx, found.id, decision_id, now)
             if spent is not None:
