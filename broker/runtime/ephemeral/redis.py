@@ -171,7 +171,8 @@ class Redis:
         """What Redis answered; None while it is left alone or if it failed."""
         with self._lock:
             if self._failed_at is not None:
-                if self._failed_at <= now < self._failed_at + REST_SECONDS:
+                # A request may have read its time a little before another one failed.
+                if self._failed_at - SKEW <= now < self._failed_at + REST_SECONDS:
                     return None
                 self._failed_at = now  # this caller tries; the others wait for what becomes of it
         return self._try(now, work)
