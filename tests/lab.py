@@ -266,15 +266,12 @@ class Lab:
             environ_base={"REMOTE_ADDR": source},
         )
 
-    def send(self, path: str, body: object, client_id: str) -> TestResponse:
-        """JSON to an API, as this client."""
-        return self.http().post(path, base_url=ISSUER, json=body, headers=basic(client_id))
-
-    def send(self, path: str, text: str, headers: dict[str, str]) -> TestResponse:
-        """JSON to an API."""
-        return self.http().post(
-            path, base_url=ISSUER, data=text, content_type="application/json", headers=headers
-        )
+    def send(
+        self, path: str, body: object, client_id: str, headers: dict[str, str] | None = None
+    ) -> TestResponse:
+        """JSON to an API, as this client, or with these headers."""
+        sent = basic(client_id) if headers is None else headers
+        return self.http().post(path, base_url=ISSUER, json=body, headers=sent)
 
     def register(self, door: str = "", source: str = "203.0.113.7", **metadata: object) -> TestResponse:
         document = {"redirect_uris": [CALLBACK], "client_name": "Registered app", **metadata}

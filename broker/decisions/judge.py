@@ -96,11 +96,13 @@ class Judge:
         return self._as_its_tenant_knows(tx, token)
 
     def _as_its_tenant_knows(self, tx: Transaction, token: VerifiedToken) -> Person:
-        user = None if own_work(token) or foreign(token) else self._people.within(tx, token.subject)
-        if user is None:
+        if own_work(token) or foreign(token):
             return Person(token.subject, user=foreign(token))
-        here = next((found for found in user.memberships if found.tenant == token.tenant), None)
-        assert here is not None  # as a member, see `standing`
+        user = self._people.within(tx, token.subject)
+        memberships = user.memberships if user else ()
+        here = next((found for found in memberships if found.tenant == token.tenant), None)
+        if here is None:
+            raise Refused(Why.TOKEN_INVALID, Reason.NOT_A_MEMBER.value)
         return Person(token.subject, True, here.roles, here.attributes)
 
     def _act(

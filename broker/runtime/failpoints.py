@@ -18,6 +18,8 @@ POINTS = {
     "token.before_commit": "the record is written, nothing is committed",
     "token.after_commit": "committed, and nobody knows yet",
     "token.before_answer": "the answer is made, and not sent",
+    "decision.before_record": "everything that a call takes is used up, the record is not written",
+    "decision.before_commit": "the record is written, nothing is committed",
     "keys.after_change": "one step of a key's life is taken and recorded, not committed",
 }
 """Every fail point: what has happened by then."""

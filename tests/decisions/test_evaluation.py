@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from broker.control.model import Why
-from broker.estate.model import Impact, Stage
+from broker.control.model import Refused, Why
+from broker.control.policy.model import PolicyText
+from broker.decisions.question import one
+from broker.decisions.rules import require_tool
+from broker.estate.model import Impact, Limits, Stage
 from broker.protocol.acr import ORDER as ORDER_OF_ACR
 from tests.deciding import REASONS, ask, denied, desk, permitted, post, question, scoped, tool
-from tests.lab import ACME, ISSUER, NOTES, Lab, claims
+from tests.lab import ACME, ISSUER, NOTES, TICKETS, Lab, claims
 
-SCHEMA = {
+AMOUNT = {
     "type": "object",
     "properties": {"amount": {"type": "integer", "minimum": 1, "maximum": 100}, "note": {"type": "string"}},
     "required": ["amount"],
@@ -275,7 +278,7 @@ def test_a_tool_that_changed_since_somebody_looked_is_refused(lab: Lab) -> None:
     ],
 )
 def test_arguments_that_break_the_schema_are_refused(lab: Lab, arguments: object, keyword: str) -> None:
-    desk(lab, tool("search_tickets", "tickets:read", schema=SCHEMA))
+    desk(lab, tool("search_tickets", "tickets:read", schema=AMOUNT))
     token = scoped(lab, "tickets:read")
     context = denied(lab, "invalid_arguments", token, arguments=arguments)
     assert keyword in [found["keyword"] for found in context["errors"]]
@@ -283,7 +286,7 @@ def test_arguments_that_break_the_schema_are_refused(lab: Lab, arguments: object
 
 
 def test_arguments_that_fit_the_schema_are_permitted_however_a_number_is_written(lab: Lab) -> None:
-    desk(lab, tool("search_tickets", "tickets:read", schema=SCHEMA))
+    desk(lab, tool("search_tickets", "tickets:read", schema=AMOUNT))
     token = scoped(lab, "tickets:read")
     digests = set()
     for written in (b"100", b"1e2", b"100.0", b"1.0E+2"):
@@ -343,7 +346,7 @@ def test_of_several_reasons_the_first_is_told(lab: Lab) -> None:
             "refunds:write",
             impact=Impact.EXTERNAL_WRITE,
             description="d",
-            schema=SCHEMA,
+            schema=AMOUNT,
             family="pay",
         ),
         stage=Stage.BASELINE,
@@ -390,3 +393,53 @@ def test_a_rate_is_told_after_the_key_was_looked_at(lab: Lab) -> None:
     lab.clock.advance(60)
     token = scoped(lab, "tickets:read")
     permitted(lab, token, arguments={"n": "more"})
+
+
+def test_details_in_the_token_narrow_what_its_scopes_allow(lab: Lab) -> None:
+    client = replace(lab.client("desk-app"), authorization_details_types=("mcp_tool_call",))
+    lab.put_client(client)
+    desk(lab, tool("read_customer", "customers:read", impact=Impact.SENSITIVE_READ, schema=AMOUNT))
+    bounded = {"name": "read_customer", "arguments": {"amount": {"maximum": 50}}}
+    asked = [{"type": "mcp_tool_call", "locations": [TICKETS], "tools": [bounded]}]
+    token = scoped(lab, "customers:read tickets:read", authorization_details=json.dumps(asked))
+    permitted(lab, token, "read_customer", {"amount": 50})
+    context = denied(lab, "insufficient_scope", token, "read_customer", {"amount": 51})
+    assert context["authorization_details_types"] == ["mcp_tool_call"]
+    denied(lab, "invalid_arguments", token, "read_customer", {"amount": 101})
+    wide = scoped(lab, "customers:read tickets:read")
+    permitted(lab, wide, "read_customer", {"amount": 51})
+    denied(lab, "insufficient_scope", token, "file:///a", method="resources/read", kind="resource")
+    listing = question(token, TICKETS, method="tools/list", kind="mcp_server")
+    assert post(lab, "evaluation", listing).json["context"]["tools"] == ["read_customer"]
+
+
+def test_a_tool_that_nobody_looked_at_since_it_changed_is_refused() -> None:
+    asked = one(question(None))
+    changed = tool("search_tickets", "tickets:read", changed=True)
+    with pytest.raises(Refused) as caught:
+        require_tool(changed, asked)
+    assert caught.value.why is Why.TOOL_CHANGED
+    assert require_tool(replace(changed, changed=False), asked).name == "search_tickets"
+
+
+def test_a_policy_may_forbid_what_everything_else_allows(lab: Lab) -> None:
+    token = scoped(lab, "tickets:read")
+    permitted(lab, token, arguments={"n": 1})
+    text = '@id("no-search") forbid (principal, action == Action::"tickets/search_tickets", resource);'
+    lab.change(lambda tx: lab.broker.policies.put(tx, PolicyText("acme", text)))
+    denied(lab, "policy_denied", token, arguments={"n": 2})
+    record = lab.last("decision.made")
+    assert "no-search" in str(record["change"]["policies"])
+    denied(lab, "invalid_arguments", token, arguments=[])
+    lab.change(lambda tx: lab.broker.policies.remove(tx, "acme"))
+    permitted(lab, token, arguments={"n": 2})
+
+
+def test_a_budget_that_is_used_up_refuses_and_keeps_the_key_free(lab: Lab) -> None:
+    desk(lab, limits=Limits(calls_per_day=1))
+    token = scoped(lab, "tickets:read")
+    permitted(lab, token, idempotency_key="a")
+    context = denied(lab, "budget_exhausted", token, arguments={"n": 1}, idempotency_key="b")
+    assert context["retry_after"] > 0
+    assert lab.rows("permit") == 1
+    denied(lab, "in_progress", token, idempotency_key="a")

@@ -1,6 +1,5 @@
 """64 decisions at once on one idempotency key, from two processes: one call goes ahead, and one outcome is its."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -10,7 +9,7 @@ from tests.deciding import post, question, scoped
 from tests.faults.crowd import MANY, Answer, Crowd, statuses
 from tests.faults.test_races_many import FEW
 from tests.faults.test_races_many import crowd as crowd
-from tests.lab import Lab, basic
+from tests.lab import Lab
 
 pytestmark = pytest.mark.timeout(240)
 Post = tuple[str, tuple[object, ...], dict[str, object]]
@@ -18,7 +17,7 @@ Post = tuple[str, tuple[object, ...], dict[str, object]]
 
 def asking(path: str, body: object) -> Post:
     """A request of the ticket desk's server to an address below /access/v1."""
-    return ("send", (f"/access/v1/{path}", json.dumps(body), basic("tickets-server")), {})
+    return ("send", (f"/access/v1/{path}", body, "tickets-server"), {})
 
 
 def answered(answers: list[Answer]) -> Counter[str]:

@@ -12,6 +12,7 @@ from broker.runtime import failpoints
 from broker.runtime.database import Unavailable
 from broker.runtime.failpoints import POINTS, arm, failpoint
 from broker.settings import Settings
+from tests.deciding import post, question
 from tests.lab import Lab, assert_refused
 
 BROKER = Path(failpoints.__file__).parents[1]
@@ -80,6 +81,17 @@ def test_a_failure_anywhere_is_503_and_leaves_all_or_nothing(
     else:
         assert len(lab.facts("token.issued")) == 1
         assert_refused(lab.redeem(code), 400, "invalid_grant")
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if name.startswith("decision.")])
+def test_a_decision_that_fails_anywhere_leaves_nothing(make_lab: Callable[..., Lab], point: str) -> None:
+    lab = make_lab(fail_point=f"{point}=raise")
+    token = lab.tokens()["access_token"]
+    asked = question(token, idempotency_key="k")
+    before = lab.state()
+    assert post(lab, "evaluation", asked).status_code == 503
+    assert lab.state() == before and not lab.facts("decision.made")
+    assert post(lab, "evaluation", asked).json["decision"] is True
 
 
 def test_a_failure_between_two_steps_of_a_rotation_undoes_both(lab: Lab) -> None:

@@ -6,7 +6,6 @@ would prove nothing. On PostgreSQL the doors are walked once more with row-level
 executed as if it were the server's.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -278,7 +277,7 @@ class Side:
     def decision(self) -> str:
         """The id of a decision that let a call of its server through."""
         asked = _asked(self.tokens()["access_token"])
-        answer = self.lab.send(f"{self.door}/access/v1/evaluation", json.dumps(asked), self.headers("server"))
+        answer = self.lab.send(f"{self.door}/access/v1/evaluation", asked, "", self.headers("server"))
         assert answer.json["decision"] is True, answer.json
         return str(answer.json["context"]["decision_id"])
 
@@ -396,7 +395,7 @@ def _json(path: str, body: Callable[[Two, str], object]) -> Callable[[Two, str],
     """JSON from Acme's server."""
 
     def send(two: Two, value: str) -> TestResponse:
-        return two.lab.send(two.door + path, json.dumps(body(two, value)), two.ours.headers("server"))
+        return two.lab.send(two.door + path, body(two, value), "", two.ours.headers("server"))
 
     return send
 
