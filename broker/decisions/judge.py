@@ -81,6 +81,7 @@ class Judge:
         assert token is not None
         estate, resource = self._estate(), case.caller.resource
         targets = [
+            Target(Kind.CLIENT, case.caller.client.client_id),
             *live.of_token(token),
             *live.of_chain(token, estate),
             *rules.targets(resource, tool),

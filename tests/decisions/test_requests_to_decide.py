@@ -1,13 +1,18 @@
 """Who may ask, what a request looks like, and how it is refused: AuthZEN 1.0 sections 10 to 12."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from werkzeug.test import TestResponse
 
-from broker.identity.clients.model import Client, Registered
+from broker.identity.clients.model import Client, Registered, Subject
 from broker.runtime.database import Transaction
 from tests.assertions import JWT_BEARER, Signer
+from tests.certificates import Authority
 from tests.deciding import ask, denied, permitted, post, problem, question, scoped
+from tests.identity.test_tls_client_auth import PROXY, SUBJECT, beside, lab_of
 from tests.lab import ACME, CRM, ISSUER, NOTES, SECRETS, TICKETS, Lab, basic, claims
 
 PATHS = ("evaluation", "evaluations", "outcomes")
@@ -302,3 +307,46 @@ def test_a_decision_that_rolls_back_leaves_nothing(lab: Lab) -> None:
         post(lab, "evaluation", question(token, idempotency_key="k"))
     assert lab.broker.world.database.read(count) == 0
     permitted(lab, token, idempotency_key="k")
+
+
+def test_a_client_asks_with_its_certificate(make_lab: Callable[..., Lab], tmp_path: Path) -> None:
+    ca = Authority()
+    lab = lab_of(make_lab, ca, tmp_path)
+    own = Client(
+        "tickets-server",
+        "tickets-server",
+        "acme",
+        "tls_client_auth",
+        Registered.RESOURCE,
+        certificate=Subject("tls_client_auth_subject_dn", SUBJECT),
+    )
+    lab.put_client(own)
+    asked = {**question(scoped(lab, "tickets:read")), "client_id": "tickets-server"}
+
+    def sent(headers: dict[str, str]) -> TestResponse:
+        return lab.http().post(
+            "/access/v1/evaluation",
+            base_url=ISSUER,
+            json=asked,
+            headers=headers,
+            environ_base={"REMOTE_ADDR": PROXY},
+        )
+
+    assert sent(beside(ca.issue(SUBJECT))).json["decision"] is True
+    problem(sent(beside(ca.issue("CN=other,O=Acme"))), 401, "invalid_client")
+    problem(sent({}), 401, "invalid_client")
+
+
+def test_a_client_that_is_switched_off_meanwhile_is_told_no_at_commit(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 6: what was live when it was looked at first is looked at again."""
+    token, enter = scoped(lab, "tickets:read"), lab.broker.budgets.budgets.enter
+
+    def meanwhile(*given: object) -> object:
+        lab.switch("client", "tickets-server")
+        return enter(*given)
+
+    monkeypatch.setattr(type(lab.broker.budgets.budgets), "enter", lambda _, *given: meanwhile(*given))
+    denied(lab, "switched_off", token)
+    assert lab.rows("permit") == 0
