@@ -10,6 +10,7 @@ from broker.audit.whole import Evidence
 from broker.denials.model import Kind, Target
 
 MINTS = frozenset({"token.issued", "exchange.granted", "id_jag.issued"})
+_ONCE = {"decision.made": "decision", "outcome.reported": "decision", "approval.spent": "approval"}
 _GIVEN = {"code.consumed": "code.issued", "device.redeemed": "device.approved"}
 
 
@@ -41,12 +42,29 @@ class Books:
     def mints(self) -> list[Evidence]:
         return [record for record in self.evidence if record.fact in MINTS]
 
+    @property
+    def permits(self) -> list[Evidence]:
+        """The decisions that let a call through."""
+        return [
+            record
+            for record in self.evidence
+            if record.fact == "decision.made" and record.members.get("outcome") == "allowed"
+        ]
+
 
 def twice(books: Books) -> Iterator[str]:
     """What was spent more often than it was given, or has more children than mothers."""
     for hashed, count in Counter(record.members.get("jti_hash") for record in books.mints).items():
         if count > 1:
             yield f"{count} mints of the token {hashed}"
+    told = Counter(
+        (record.fact, record.members.get(_ONCE[record.fact]))
+        for record in books.evidence
+        if record.fact in _ONCE
+    )
+    for (fact, identifier), count in told.items():
+        if count > 1:
+            yield f"{count} records {fact} of {identifier}"
     facts = Counter((record.fact, record.members.get("grant_id")) for record in books.evidence)
     for (fact, grant), count in facts.items():
         given = facts[_GIVEN[fact], grant] if fact in _GIVEN else count
@@ -83,7 +101,7 @@ def forked(books: Books) -> Iterator[str]:
 
 
 def revived(books: Books, skew: float) -> Iterator[str]:
-    """Grants that were revoked and are not off, and what was minted from them afterwards."""
+    """Grants that were revoked and are not off, and what was minted from them or permitted with them afterwards."""
     ended: dict[object, float] = {}
     for record in books.evidence:
         if record.fact == "grant.revoked":
@@ -91,10 +109,11 @@ def revived(books: Books, skew: float) -> Iterator[str]:
             ended.setdefault(grant, record.time)
             if Target(Kind.GRANT, str(grant)) not in books.denied and not _past(record, books.now):
                 yield f"grant {grant}: revoked by {record.id}, and not off"
-    for record in books.mints:
+    for record in (*books.mints, *books.permits):
         grant = record.members.get("grant_id")
         if grant in ended and record.time > ended[grant] + skew:
-            yield f"{record.id}: minted {record.time - ended[grant]:.3f} s after grant {grant} was revoked"
+            what = "minted" if record.fact in MINTS else "permitted"
+            yield f"{record.id}: {what} {record.time - ended[grant]:.3f} s after grant {grant} was revoked"
 
 
 def _past(record: Evidence, now: float) -> bool:

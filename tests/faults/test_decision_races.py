@@ -7,7 +7,7 @@ import pytest
 
 from tests.deciding import post, question, scoped
 from tests.faults.crowd import MANY, Answer, Crowd, statuses
-from tests.faults.test_races_many import FEW
+from tests.faults.test_races_many import FEW, sound
 from tests.faults.test_races_many import crowd as crowd
 from tests.lab import Lab
 
@@ -57,6 +57,7 @@ def test_of_64_calls_with_one_key_one_goes_ahead(here: tuple[Crowd, Lab]) -> Non
         assert {answer.body["context"]["outcome"]["downstream_request_id"] for answer in later} == {
             f"d{number}"
         }
+    sound(many)
     made = [record["decision"] for record in lab.facts("decision.made", outcome="allowed")]
     assert made == permits, "one record for each permit"
     assert [record["decision"] for record in lab.facts("outcome.reported")] == permits

@@ -15,6 +15,7 @@ from broker.admin.journal import Entry, read
 from broker.cli.invariants import books_of, examined
 from broker.cli.main import main
 from broker.denials.model import Kind, Target
+from tests.deciding import post, question
 from tests.lab import Lab, claims
 
 
@@ -79,6 +80,30 @@ def test_a_code_redeemed_more_often_than_issued_is_found(lab: Lab, told: list[En
     twice = [record for record in books.evidence if record.fact == "code.consumed"]
     found = judge(books, evidence=[*books.evidence, *twice])
     assert broken(found).keys() == {"I1"} and "1 codes issued, 2 redeemed" in broken(found)["I1"][0]
+
+
+def test_a_decision_or_an_outcome_that_is_recorded_twice_is_found(lab: Lab, told: list[Entry]) -> None:
+    asked = question(lab.tokens()["access_token"])
+    decision = post(lab, "evaluation", asked).json["context"]["decision_id"]
+    post(lab, "outcomes", {"decision_id": decision, "status": "ok"})
+    books = books_of(lab.broker)
+    for fact in ("decision.made", "outcome.reported"):
+        twice = [record for record in books.evidence if record.fact == fact]
+        found = broken(judge(books, evidence=[*books.evidence, *twice]))
+        assert found == {"I1": (f"2 records {fact} of {decision}",)}
+
+
+def test_a_permit_after_the_end_of_its_grant_is_found(lab: Lab, told: list[Entry]) -> None:
+    tokens = lab.tokens()
+    assert post(lab, "evaluation", question(tokens["access_token"])).json["decision"] is True
+    lab.revoke(tokens["access_token"])
+    books = books_of(lab.broker)
+    assert broken(judge(books)) == {}
+    late = [
+        replace(record, time=record.time + 9) if record.fact == "decision.made" else record
+        for record in books.evidence
+    ]
+    assert "permitted 9.000 s after grant" in broken(judge(books, evidence=late))["I6"][0]
 
 
 def test_a_token_that_is_not_in_the_records_is_found(lab: Lab, told: list[Entry]) -> None:
