@@ -21,6 +21,7 @@ class Mail:
 class Mailbox:
     port: int = 0
     mails: list[Mail] = field(default_factory=list)
+    unknown: str = ""
 
 
 @contextmanager
@@ -44,6 +45,9 @@ def mailbox() -> Iterator[Mailbox]:
                     box.mails.append(Mail(to, f"{dict(message.items())}\n{said}"))
                 elif verb == b"RCPT":
                     to = line.decode().split("<", 1)[1].split(">", 1)[0]
+                    if to == box.unknown:
+                        self.say("550 no such person")
+                        continue
                 elif verb == b"QUIT":
                     self.say("221 bye")
                     return

@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formataddr
 from typing import Literal
@@ -41,13 +42,13 @@ class Mail:
     def offered(self) -> bool:
         return self._server is not None
 
-    def send(self, to: str, subject: str, text: str, identifier: str) -> None:
+    def send(self, to: str, subject: str, text: str, identifier: str, now: float) -> None:
         """MailFailed or MailRefused. `identifier`: of the message, the same however often it is tried."""
         server = self._server
         if server is None:
             raise MailRefused("there is no mail server")
         try:
-            message = self._message(server, to, subject, text, identifier)
+            message = self._message(server, to, subject, text, identifier, now)
             with self._connected(server) as connection:
                 connection.send_message(message, server.sender, [to])
         except ValueError:
@@ -60,11 +61,14 @@ class Mail:
         except (OSError, smtplib.SMTPException) as error:
             raise MailFailed(type(error).__name__) from None
 
-    def _message(self, server: MailServer, to: str, subject: str, text: str, identifier: str) -> EmailMessage:
+    def _message(
+        self, server: MailServer, to: str, subject: str, text: str, identifier: str, now: float
+    ) -> EmailMessage:
         message = EmailMessage()
         message["From"] = formataddr((self._name, server.sender))
         message["To"] = to
         message["Subject"] = subject
+        message["Date"] = datetime.fromtimestamp(now, UTC)
         message["Message-ID"] = f"<{identifier}@{server.sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)

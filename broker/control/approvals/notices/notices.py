@@ -85,7 +85,7 @@ class Notices:
             self._over(letter, approval, "no answer")
             return True
         try:
-            self._mail.send(person.email, *written(approval), letter.id)
+            self._mail.send(person.email, *written(approval), letter.id, now)
         except MailRefused as error:
             self._over(letter, approval, str(error))
             return True
