@@ -123,7 +123,8 @@ class Control:
         digest = self._served.get(message.tool or "")
         key = key_of(token, message, session, keyed=tool is not None and tool.keyed)
         question = Question(token, text, message, unique(), digest, key)
-        if tool is not None and catalogue.record_after and tool.impact == READ:
+        after = catalogue.record_after and details.approval(token.details) is None
+        if tool is not None and after and tool.impact == READ:
             answer = _by_catalogue(tool, question)
         else:
             try:

@@ -37,13 +37,16 @@ def kept(granted: Iterable[str], needed: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*sorted(set(granted) - _NOT_OF_A_RESOURCE), *needed)))
 
 
-def within(held: Details | None, resource: str, message: Message) -> bool:
+def within(held: Details | None, resource: str, message: Message, *, decided: bool = False) -> bool:
     """Whether details (None: there are none) leave room for this message at this resource.
 
-    Of a token for some tool calls, other requests get nothing either: no resource is read, no prompt fetched.
+    Of a token for some tool calls, other requests get nothing either: no resource is read, no prompt fetched. One that
+    carries an approval is good where each call is `decided`, which alone can tell the act and use it up.
     """
     if held is None or message.method is None or message.method.startswith("notifications/"):
         return True
     if message.method != "tools/call":
         return message.method in _AROUND_CALLS
+    if details.approval(held) is not None and not decided:
+        return False
     return message.tool is not None and details.allows(held, resource, message.tool, message.arguments)

@@ -188,7 +188,7 @@ class Guard(Calls):
 
     def within_details(self, token: VerifiedToken, message: Message) -> bool:
         """Whether the message is one that the token's authorization details are about; of a token without, any is."""
-        return enforce.within(token.details, self.resource, message)
+        return enforce.within(token.details, self.resource, message, decided=self.control.decides)
 
     def allows(self, token: VerifiedToken, tool: str, arguments: object = None) -> bool:
         """Whether the token's authorization details leave room for a call; for servers without an adapter."""

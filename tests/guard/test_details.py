@@ -242,3 +242,36 @@ def test_the_sdk_by_itself_gets_no_token_for_some_calls_only(
 
     assert sent(app, guard, token, call("search")).status_code == 200
     assert found[0] is not None
+
+
+APPROVED = {
+    "type": "mcp_tool_call",
+    "locations": [RESOURCE],
+    "tools": ["refund"],
+    "approval": "apr_1",
+    "digest": "0" * 64,
+}
+
+
+def test_a_token_for_one_approved_act_is_good_where_each_call_is_decided(app, guard, issuer, clock) -> None:
+    """Which act it is, and that it happens once, only the broker can tell."""
+    from tests.guard.desk import Desk
+
+    token = issuer.token(scope=SCOPES, authorization_details=[APPROVED])
+    assert sent(app, guard, token, call("refund", amount=5)).status_code == 403 and app.reached == 0
+    assert not guard.allows(guard.verify(token), "refund", {"amount": 5})
+    desk = Desk(issuer, clock)
+    assert desk.call("refund", {"amount": 5}, authorization_details=[APPROVED]).status_code == 200
+    assert len(desk.broker.asked) == 1
+    assert desk.call("close", authorization_details=[APPROVED]).status_code == 403
+
+
+def test_a_read_that_was_approved_is_decided_also_where_reads_are_told_of_afterwards(issuer, clock) -> None:
+    from broker.guard.catalogue import Catalogue
+    from tests.guard.desk import TOOLS, Desk
+
+    desk = Desk(issuer, clock, catalogue=Catalogue(dict(TOOLS), record_after=True))
+    approved = {**APPROVED, "tools": ["search"]}
+    assert desk.call("search", authorization_details=[approved]).status_code == 200
+    assert len(desk.broker.asked) == 1
+    assert desk.call("search").status_code == 200 and len(desk.broker.asked) == 1
