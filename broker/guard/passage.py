@@ -201,7 +201,7 @@ class Passage:
 
 def session_in(query: str) -> str | None:
     """The session that an address of the transport of 2024-11-05 names."""
-    for name, values in parse_qs(query).items():
+    for name, values in parse_qs(query).items() if query else ():
         if _SESSION_PARAMETER.fullmatch(name):
             return values[0]
     return None

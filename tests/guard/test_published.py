@@ -24,7 +24,6 @@ CLAIMS = {
     "name": "Ticket desk",
     "issuers": {ISSUER + "/t/acme": ["acme"], ISSUER: ["acme", "globex"]},
     "authorization_servers": [ISSUER],
-    "authorization_servers": [ISSUER],
     "stage": "full",
     "record": "after",
     "default_scopes": ["tickets:read"],
