@@ -23,6 +23,8 @@ _MOST = 100
 class Seen:
     """An approval as one person sees it. `may`: they may answer it now; `own`: it is asked in their name.
 
+    `concerned`: they are one of those who may answer, or did; they see what became of it too.
+
     `people`: names by id, of the user and of those who answered; `voted`: who allowed it so far and may still.
     """
 
@@ -31,6 +33,7 @@ class Seen:
     people: Mapping[str, str]
     may: bool
     own: bool
+    concerned: bool
     voted: tuple[str, ...] = ()
 
 
@@ -53,10 +56,7 @@ class Mine:
     def one(self, door: Door, visitor: Visitor, approval_id: str) -> Seen | None:
         """None for what never was, is of another tenant, or is none of this person's business."""
         seen = self.any(door, visitor, approval_id)
-        if seen is None:
-            return None
-        answered = visitor.user.id in (seen.approval.answered_by, *seen.voted)
-        return seen if seen.own or seen.may or answered else None
+        return seen if seen is not None and (seen.own or seen.concerned) else None
 
     def any(self, door: Door, visitor: Visitor, approval_id: str) -> Seen | None:
         """As `one`, for who belongs to its tenant and may have no business with it: an answer is refused, not lost."""
@@ -122,11 +122,13 @@ class Mine:
             named.add(approval.subject)
         found = {user_id: self._people.within(tx, user_id) for user_id in named}
         waits = approval.waits(self._world.clock.now())
+        eligible = self._room.answering.may(tx, approval, who)
         return Seen(
             approval,
             self._clients.within(tx, approval.client_id),
             {user_id: user.name for user_id, user in found.items() if user is not None},
-            may=waits and self._room.answering.may(tx, approval, who),
+            may=waits and eligible,
             own=approval.user and approval.subject == who,
+            concerned=eligible or who in (approval.answered_by, *voted),
             voted=voted,
         )
