@@ -4,6 +4,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from broker import app
+from broker.control.webhooks.rules import read_secret
 from broker.identity.clients.authentication.tls_client_auth import read_authorities
 from broker.settings import (
     LOOPBACK_HOSTS,
@@ -45,7 +46,7 @@ def unsafe(settings: Settings, workers: int = 1) -> list[str]:
             f"workers is {workers}, but embedded SQLite is one process: use one worker, "
             "or set database_url to PostgreSQL."
         )
-    return found + _sealing(settings)
+    return found + _webhook(settings) + _sealing(settings)
 
 
 def _others_reach(host: str) -> bool:
@@ -76,6 +77,18 @@ def _certificates(settings: Settings) -> list[str]:
             found.append(f"client_certificate_authorities: {error.filename}: {error.strerror}.")
         except ValueError as error:
             found.append(f"client_certificate_authorities: {error}")
+    return found
+
+
+def _webhook(settings: Settings) -> list[str]:
+    found = []
+    if settings.alert_webhook_url is not None and not settings.alert_webhook_url.startswith("https://"):
+        found.append("alert_webhook_url is not https: alerts would travel in the clear.")
+    if settings.alert_webhook_secret_file is not None:
+        try:
+            read_secret(settings.alert_webhook_secret_file)
+        except ValueError as error:
+            found.append(f"alert_webhook_secret_file: {error}.")
     return found
 
 

@@ -15,6 +15,10 @@ from tests.certificates import Authority
 
 PUBLIC = {"BROKER_ISSUER": "https://as.example"}
 PROXIED = {"BROKER_TRUSTED_PROXIES": '["10.0.0.1"]'}
+HOOK = {
+    "BROKER_ALERT_WEBHOOK_URL": "https://hooks.example",
+    "BROKER_ALERT_WEBHOOK_SECRET_FILE": ".broker/kek",
+}
 Start = Callable[..., Result]
 
 
@@ -54,6 +58,7 @@ def test_a_safe_start_is_made(start: Start, started: list[tuple[Settings, int, b
     assert start("--no-worker", BROKER_TRUSTED_PROXIES='["10.0.0.0/8"]').exit_code == 0
     assert start(BROKER_LOG_LEVEL="debug").exit_code == 0, "on loopback"
     assert [(workers, leased) for _, workers, leased in started] == [(1, True), (1, False), (1, True)]
+    assert start(**PUBLIC, **HOOK).exit_code == 0
 
 
 def test_what_others_reach_has_an_https_issuer(
@@ -108,6 +113,9 @@ def test_certificates_are_taken_from_proxies_that_can_be_believed(
         ),
         ({"BROKER_CLIENT_CERTIFICATE_AUTHORITIES": ".broker/kek"}, "client_certificate_authorities", "PEM"),
         ({"BROKER_MTLS_ORIGIN": "https://mtls.example/"}, "mtls_origin", "pattern"),
+        ({"BROKER_ALERT_WEBHOOK_URL": "https://hooks.example"}, "alert_webhook_url", "goes together"),
+        ({**HOOK, "BROKER_ALERT_WEBHOOK_SECRET_FILE": "absent"}, "alert_webhook_secret_file", "No such file"),
+        ({**HOOK, "BROKER_ALERT_WEBHOOK_URL": "http://hooks.example"}, "alert_webhook_url", "in the clear"),
         ({"BROKER_HOST": "0.0.0.0"}, "host", "https issuer"),
         ({"BROKER_HOST": "::", "BROKER_ISSUER": "http://localhost:8400"}, "host", "https issuer"),
     ],

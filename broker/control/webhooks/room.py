@@ -21,7 +21,7 @@ class Knobs(Protocol):
 
 
 def furnished(world: World, recorder: Recorder, egress: Egress, knobs: Knobs) -> Webhooks:
-    """OSError or ValueError, in plain words, where the secret cannot be read."""
+    """ValueError, in plain words, where the secret cannot be read."""
     targets = {}
     for name, url, file in (
         (ALERTS, knobs.alert_webhook_url, knobs.alert_webhook_secret_file),

@@ -32,9 +32,11 @@ def secret(text: str) -> bytes:
 
 
 def read_secret(path: Path) -> bytes:
-    """OSError or ValueError in plain words."""
+    """ValueError in plain words."""
     try:
         return secret(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # UnicodeDecodeError is one too
         raise ValueError(f"{path} is no secret for webhooks: {error}") from None
 
