@@ -21,6 +21,7 @@ def desk(issuer, clock) -> Desk:
         [("Mcp-Name", "=?base64?!?=")],
     ],
 )
+@pytest.mark.requirement("MCP-RS-02")
 def test_headers_that_say_something_else_than_the_body_are_refused(
     desk: Desk, headers: list[tuple[str, str]]
 ) -> None:

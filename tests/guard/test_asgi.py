@@ -118,6 +118,7 @@ def test_without_credentials_the_challenge_has_no_error(middleware, app) -> None
         {"nbf": 1_900_000_000},
     ],
 )
+@pytest.mark.requirement("MCP-RS-07")
 def test_a_token_that_does_not_work_here_is_invalid(middleware, app, issuer, over: dict[str, object]) -> None:
     answer = call(middleware, issuer.token(**over), message("tools/list"))
     assert answer.status_code == 401
@@ -179,6 +180,7 @@ def test_a_call_beyond_the_scope_names_what_was_granted_and_what_is_needed(middl
     )
 
 
+@pytest.mark.requirement("MCP-RS-05")
 def test_an_implied_scope_is_enough(middleware, issuer) -> None:
     assert (
         call(middleware, issuer.token(scope="tickets:write"), message("tools/call", "search")).status_code
@@ -187,6 +189,7 @@ def test_an_implied_scope_is_enough(middleware, issuer) -> None:
 
 
 @pytest.mark.attack("RS-06")
+@pytest.mark.requirement("MCP-RS-08")
 def test_every_message_of_a_batch_is_checked(middleware, app, issuer) -> None:
     search, close, refund = (message("tools/call", name) for name in ("search", "close", "refund"))
     answer = call(middleware, issuer.token(), [search, close, refund])

@@ -45,6 +45,7 @@ def opened(desk: Desk, **who: object) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "other", [{"sub": "bob"}, {"client_id": "other-app"}, {"sub": "bob", "client_id": "other-app"}]
 )
+@pytest.mark.requirement("MCP-RS-03")
 def test_a_session_is_of_no_use_to_another(desk: Desk, method: str, other: dict[str, object]) -> None:
     session = opened(desk)
     body = call("search") if method == "POST" else None

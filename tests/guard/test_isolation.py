@@ -55,6 +55,7 @@ def desk(issuer, clock) -> Desk:
 
 
 @pytest.mark.attack("RS-08")
+@pytest.mark.requirement("MCP-RS-06")
 def test_a_tool_that_hands_everything_on_hands_on_no_credentials_of_its_caller(
     desk: Desk, upstream: Upstream
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_token_for_some_calls_sees_their_tools(desk: Desk) -> None:
     assert names(desk, authorization_details=[detail]) == ["close"]
 
 
+@pytest.mark.requirement("MCP-RS-04")
 def test_the_list_is_kept_by_nobody_else(desk: Desk) -> None:
     said = desk.send({**LIST, "params": {"_meta": modern()}}).json()["result"]
     assert (said["cacheScope"], said["ttlMs"]) == ("private", 0)

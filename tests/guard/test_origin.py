@@ -49,6 +49,7 @@ def test_a_request_for_another_host_is_refused(host: str, known: bool) -> None:
         ("", False),
     ],
 )
+@pytest.mark.requirement("MCP-RS-01")
 def test_a_request_of_a_foreign_page_is_refused(origin: str, known: bool) -> None:
     assert refused(Origins("https://mcp.example/mcp"), host="mcp.example", origin=origin) is not known
 
