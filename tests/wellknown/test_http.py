@@ -20,6 +20,9 @@ class Known:
     def openid(self, door_path: str) -> Document | None:
         return self._door("openid", door_path)
 
+    def authzen(self, door_path: str) -> Document | None:
+        return self._door("authzen", door_path)
+
     def jwks(self, door_path: str) -> Document | None:
         return self._door("jwks", door_path)
 
@@ -42,6 +45,8 @@ ADDRESSES = [
     ("/.well-known/openid-configuration", "openid", ROOT),
     ("/.well-known/openid-configuration/t/acme", "openid", ACME),
     ("/t/acme/.well-known/openid-configuration", "openid", ACME),
+    ("/.well-known/authzen-configuration", "authzen", ROOT),
+    ("/.well-known/authzen-configuration/t/acme", "authzen", ACME),
     ("/jwks", "jwks", ROOT),
     ("/t/acme/jwks", "jwks", ACME),
 ]
