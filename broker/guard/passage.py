@@ -89,8 +89,9 @@ class Passage:
             for message in self.messages
             if message.id is not None and message.method is not None and message.id not in self._told
         ]
-        for running in self.running.values():
-            running.end(Status.UNKNOWN)
+        for identifier, running in self.running.items():
+            if identifier not in self.lasting:
+                running.end(Status.UNKNOWN)
         if streamed:
             return b"".join(b"event: message\r\ndata: " + dumped(one) + b"\r\n\r\n" for one in failures)
         return dumped(failures[0] if len(failures) == 1 else failures)
