@@ -101,6 +101,7 @@ def test_an_approval_of_one_path_is_of_no_other_that_may_mean_the_same(lab: Lab,
 
 
 @pytest.mark.attack("APPR-01", "APPR-20")
+@pytest.mark.requirement("ARAP-02")
 def test_another_clients_and_another_users_same_call_is_not_approved(lab: Lab) -> None:
     token = refunds(lab)
     approval = granted(lab, token)

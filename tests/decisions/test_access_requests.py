@@ -1,5 +1,7 @@
 """AuthZEN Access Request profile: asked once, followed, answered, cancelled, by those whose call it is."""
 
+import pytest
+
 from tests.approving import (
     answer,
     approved,
@@ -20,6 +22,7 @@ def follow(lab: Lab, approval: str, headers: dict[str, str] | None = None, door:
     return lab.get(f"{door}/access/v1/requests/{approval}", **(headers or basic("tickets-server")))
 
 
+@pytest.mark.requirement("ARAP-01")
 def test_a_request_is_a_task_that_is_followed_until_the_call_is_asked_again(lab: Lab) -> None:
     browser, token = approver(lab), refunds(lab)
     offered = waiting(lab, token)

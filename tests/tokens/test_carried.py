@@ -146,3 +146,11 @@ def test_a_server_carries_the_approval_of_its_own_call_further_on(lab: Lab) -> N
     assert "refresh_token" not in answer and answer["expires_in"] <= 60
     permitted(lab, str(answer["access_token"]), "refund", ARGUMENTS, idempotency_key="k1", **where)
     assert state(lab, offered) == "spent"
+
+
+@pytest.mark.requirement("ARAP-03")
+def test_no_token_outlives_the_approval_that_it_carries(lab: Lab, given: tuple[dict[str, str], str]) -> None:
+    tokens, approval = given
+    lab.clock.advance(870)
+    answer = lab.refresh(tokens["refresh_token"], authorization_details=detail(approval))
+    assert answer.json["expires_in"] == 30
