@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from broker.control.classes import DEFAULTS, max_output
+from broker.control.classes import DEFAULTS, keeps_arguments, max_output
 from broker.control.model import Refused, Why
 from broker.decisions.model import AROUND, CALLS, NOTIFICATIONS, TOOLS_CALL, Question
 from broker.denials.model import Kind, Target, tool_id
@@ -140,10 +140,12 @@ def needed(tool: Tool) -> dict[str, object]:
 
 
 def obligations(tool: Tool) -> list[dict[str, object]]:
-    """AuthZEN obligations: what the guard has to do with the answer of a call."""
+    """AuthZEN obligations: what the guard has to do with a call and its answer."""
     found: list[dict[str, object]] = [
         {"id": "max_output", "type": "max_output", "properties": {"bytes": max_output(tool)}}
     ]
     if tool.redact:
         found.append({"id": "redact", "type": "redact", "properties": {"paths": list(tool.redact)}})
+    if keeps_arguments(tool):
+        found.append({"id": "log_arguments", "type": "log_arguments", "properties": {}})
     return found

@@ -72,7 +72,8 @@ def test_a_sensitive_read_keeps_its_arguments_without_what_is_redacted(lab: Lab)
         "t": token,
     }
     answer = ask(lab, token, "read_customer", sent)
-    assert [found["type"] for found in answer["context"]["obligations"]] == ["max_output", "redact"]
+    kinds = [found["type"] for found in answer["context"]["obligations"]]
+    assert kinds == ["max_output", "redact", "log_arguments"]
     assert answer["context"]["obligations"][1]["properties"] == {"paths": ["$.ssn", "$..pin"]}
     kept = lab.last("decision.made")["arguments"]
     assert (
