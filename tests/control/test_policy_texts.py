@@ -4,7 +4,8 @@ import pytest
 
 from broker.control.policy import arguments, reading, schema
 from broker.control.policy.arguments import Unsayable
-from broker.control.policy.model import SERVER
+from broker.control.policy.model import SERVER, PolicyText
+from broker.control.policy.policies import Sets
 from tests.control.calls import resource
 
 DESK = resource()
@@ -91,6 +92,43 @@ def test_a_text_without_policies_and_one_with_many_are_read() -> None:
 def test_what_is_wrong_is_said_with_its_line(text: str, fault: str) -> None:
     found = faults(text)
     assert any(one.startswith(fault) for one in found), found
+
+
+NESTED = {
+    "parentheses": lambda n: "(" * n + "true" + ")" * n,
+    "sets": lambda n: "[" * n + "1" + "]" * n + " == 1",
+    "records": lambda n: "{a: " * n + "1" + "}" * n + " == 1",
+    "and": lambda n: "true" + " && true" * n,
+    "plus": lambda n: "1" + "+1" * n + " == 1",
+    "if": lambda n: "if true then " * n + "true" + " else true" * n,
+    "attributes": lambda n: "context" + ".a" * n,
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_what_nests_deeply_is_refused_before_it_is_read(kind: str) -> None:
+    for depth in (20, 201, 20_000):
+        found = faults(f"\n{FORBID} when {{ {NESTED[kind](depth)} }};")
+        said = [one for one in found if "operators, or brackets" in one or "longer than" in one]
+        assert bool(said) is (depth > 200 or kind in ("parentheses", "sets", "records")), found
+    assert not any("operators" in one for one in faults(f"{FORBID} when {{ {NESTED[kind](15)} }};"))
+
+
+@pytest.mark.parametrize("count", [30, 100, 199])
+def test_what_is_taken_can_be_used(count: int) -> None:
+    text = f"{FORBID} when {{ true{' && true' * count} }};"
+    found = Sets([PolicyText(SERVER, text)]).of("acme").error
+    assert (found is None) is (faults(text) == []) is (count == 30), found
+
+
+def test_many_names_in_a_list_are_no_nesting() -> None:
+    names = ", ".join(f'User::"user.{i}(x"' for i in range(1000))
+    assert (
+        faults(
+            f"{FORBID.replace('principal', 'principal is User')} when {{ [{names}].contains(principal) }};"
+        )
+        == []
+    )
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -7,7 +7,7 @@ from broker.control import classes
 from broker.control.model import Act, Actor, Demand, Person, Verdict
 from broker.control.policy import question, reading, store
 from broker.control.policy.arguments import Unsayable
-from broker.control.policy.model import CALL, OBTAIN, SERVER, Policy, PolicyText, Unreadable, Weighed
+from broker.control.policy.model import CALL, OBTAIN, SERVER, Policy, PolicyText, Weighed
 from broker.control.policy.question import Asker
 from broker.control.policy.rules import Rules
 from broker.control.policy.schema import tool_id
@@ -49,9 +49,9 @@ class Sets:
     def _make(self, names: Iterable[str]) -> Rules:
         try:
             own = [policy for name in names for policy in reading.read(self._texts.get(name, ""), name)]
-        except Unreadable:
+            return Rules([*reading.built_in(), *own])
+        except ValueError:
             return Rules(reading.built_in(), "the policies cannot be read")
-        return Rules([*reading.built_in(), *own])
 
 
 class Policies:

@@ -15,7 +15,13 @@ from broker.estate.model import Resource
 LONGEST = 256 * 1024
 RESERVED = "mcp."
 APPROVAL = "approval"
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|;', re.DOTALL)
+MOST_OPERATORS, DEEPEST = 200, 20
+"""Of one policy, and of its brackets: whoever reads what nests has only so much of a stack, and ends where it ends."""
+_TOKEN = re.compile(
+    r'"(?:\\.|[^"\\])*"|//[^\n]*|;|(?P<open>[(\[{])|(?P<close>[)\]}])'
+    r"|(?P<operator>&&|\|\||[=!<>]=|[-+*!<>.]|\b(?:if|in|is|has|like)\b)",
+    re.DOTALL,
+)
 _BLANK = re.compile(r"(?:\s|//[^\n]*)*")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RELAXING = ("cites", "expires", "signed_by")
@@ -81,28 +87,40 @@ def check(text: str, resources: Iterable[Resource], tenant: str = SERVER) -> lis
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Each policy with the line where it begins: it ends with a semicolon outside of texts and comments."""
-    begin = 0
+    begin = operators = depth = deepest = 0
     for token in _TOKEN.finditer(text):
+        operators += token["operator"] is not None
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        deepest = max(deepest, depth)
         if token[0] == ";":
-            yield _placed(text, begin, token.end())
-            begin = token.end()
-    line, rest = _placed(text, begin, len(text))
+            yield _placed(text, begin, token.end(), operators, deepest)
+            begin, operators, depth, deepest = token.end(), 0, 0, 0
+    line, rest = _placed(text, begin, len(text), operators, deepest)
     if rest:
         yield line, rest
 
 
-def _placed(text: str, begin: int, end: int) -> tuple[int, str]:
+def _placed(text: str, begin: int, end: int, operators: int, deepest: int) -> tuple[int, str]:
     blank = _BLANK.match(text, begin, end)
     start = blank.end() if blank else begin
-    return text.count("\n", 0, start) + 1, text[start:end]
+    line = text.count("\n", 0, start) + 1
+    if operators > MOST_OPERATORS or deepest > DEEPEST:
+        said = f"it has more than {MOST_OPERATORS} operators, or brackets more than {DEEPEST} deep: make several of it"
+        raise Unreadable([Fault(line, None, said)])
+    return line, text[start:end]
 
 
 def _parsed(line: int, statement: str) -> Mapping[str, object]:
-    """The JSON form of one policy."""
+    """The JSON form of one policy, from which it is loaded."""
     try:
-        whole = json.loads(cedarpy.policies_to_json_str(statement))
+        form = cedarpy.policies_to_json_str(statement)
     except ValueError as error:
         raise Unreadable([Fault(line, None, str(error))]) from None
+    try:
+        cedarpy.PolicySet.from_json_str(form)
+        whole = json.loads(form)
+    except (ValueError, RecursionError):
+        raise Unreadable([Fault(line, None, "it nests too deeply: make several of it")]) from None
     if whole["templates"] or len(whole["staticPolicies"]) != 1:
         raise Unreadable([Fault(line, None, "write one policy without slots before each semicolon")])
     found: Mapping[str, object] = next(iter(whole["staticPolicies"].values()))
