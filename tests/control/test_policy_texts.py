@@ -1,12 +1,17 @@
 """What is wrong with a text of policies, and on which line; what Cedar can see of arguments; the schema."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from broker.control.policy import arguments, reading, schema
 from broker.control.policy.arguments import Unsayable
 from broker.control.policy.model import SERVER, PolicyText
 from broker.control.policy.policies import Sets
-from tests.control.calls import resource
+from broker.estate.model import Scope
+from tests.control.calls import REFUND, resource
 
 DESK = resource()
 FORBID = '@id("x") forbid (principal, action, resource)'
@@ -276,3 +281,18 @@ def test_the_schema_is_of_the_estate() -> None:
     ):
         assert part in text, text
     assert "intent" not in text and "tickets/refund" not in schema.text([])
+
+
+def test_the_examples_of_the_documentation_fit() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "policy.md").read_text("utf-8")
+    examples = [
+        found
+        for found in re.findall(r"```cedar\n(.*?)```", text, re.DOTALL)
+        if found.startswith('@id("') and "mcp." not in found
+    ]
+    schema = {"properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+    tools = (replace(REFUND, schema=schema), replace(REFUND, name="read_customer"))
+    payroll = replace(resource(name="payroll"), scopes=(Scope("write", ""),))
+    assert len(examples) == 5
+    for example in examples:
+        assert reading.check(example, [replace(DESK, tools=tools), payroll]) == []
