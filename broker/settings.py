@@ -22,6 +22,13 @@ Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9
 
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
 
+_TOGETHER = {
+    "alert_webhook_url": "alert_webhook_secret_file",
+    "approval_webhook_url": "approval_webhook_secret_file",
+    "mail_host": "mail_from",
+    "mail_user": "mail_password_file",
+}
+
 
 class Settings(BaseSettings):
     """Read once at start; `model_fields` is the documentation."""
@@ -267,17 +274,14 @@ class Settings(BaseSettings):
         5, description="Approvals that may wait for one client and user, or for a client's own work.", ge=1
     )
     approval_factor: bool = Field(
-        True,
-        description="Who allows a call has signed in with a second factor or a passkey. `broker dev` does not ask for"
-        " it.",
+        True, description="Calls are allowed with a second factor or passkey; not asked for by `broker dev`."
     )
     approval_webhook_url: str | None = Field(
         None,
         description="Where it is told that a call waits for an approval (https, on the public internet).",
     )
     approval_webhook_secret_file: Path | None = Field(
-        None,
-        description="A file with the secret that signs what is told there (Standard Webhooks): 24 bytes or more.",
+        None, description="A file with the secret that signs that (Standard Webhooks): 24 bytes or more."
     )
     mail_host: str | None = Field(
         None, description="The mail server through which approvers are told; the default is no mail."
@@ -338,14 +342,9 @@ class Settings(BaseSettings):
         redis = self.redis_url.get_secret_value() if self.redis_url is not None else "unix://"
         if not redis.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("redis_url: use redis://, rediss:// (TLS) or unix://.")
-        if (self.alert_webhook_url is None) != (self.alert_webhook_secret_file is None):
-            raise ValueError("alert_webhook_url: it goes together with `alert_webhook_secret_file`.")
-        if (self.approval_webhook_url is None) != (self.approval_webhook_secret_file is None):
-            raise ValueError("approval_webhook_url: it goes together with `approval_webhook_secret_file`.")
-        if (self.mail_host is None) != (self.mail_from is None):
-            raise ValueError("mail_host: it goes together with `mail_from`.")
-        if (self.mail_user is None) != (self.mail_password_file is None):
-            raise ValueError("mail_user: it goes together with `mail_password_file`.")
+        for one, other in _TOGETHER.items():
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one}: it goes together with `{other}`.")
         if self.mail_host not in (None, *LOOPBACK_HOSTS) and self.mail_tls == "none":
             raise ValueError("mail_tls: none is for a mail server on this machine only.")
         for proxy in self.trusted_proxies:

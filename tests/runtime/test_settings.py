@@ -127,3 +127,24 @@ def test_the_environment_wins_over_the_file_and_both_over_the_default(
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings(**SAFE).port = 1  # type: ignore[misc]  # that is what is tried
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"approval_webhook_url": "https://hook.example"}, {"approval_webhook_secret_file": "s"}),
+        ({"mail_host": "mail.example"}, {"mail_from": "broker@as.example"}),
+        ({"mail_user": "broker"}, {"mail_password_file": "p"}),
+    ],
+)
+def test_what_goes_together_is_not_taken_alone(one: dict[str, object], other: dict[str, object]) -> None:
+    (name,) = one
+    assert name in refused(**one) and name in refused(**other)
+    assert Settings(**SAFE, **one, **other)
+
+
+def test_mail_leaves_this_machine_over_tls_alone() -> None:
+    mail = {"mail_from": "broker@as.example", "mail_tls": "none"}
+    assert "mail_tls" in refused(mail_host="mail.example", **mail)
+    assert Settings(**SAFE, mail_host="127.0.0.1", **mail)
+    assert "mail_from" in refused(mail_host="mail.example", mail_from="broker@as.example\r\nBcc: x@y.z")
