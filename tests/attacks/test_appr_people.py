@@ -298,3 +298,13 @@ def test_the_user_of_a_call_withdraws_it(lab: Lab) -> None:
     assert b"Withdrawn" in done.data and state(lab, approval) == "withdrawn"
     seen = page(approver(lab), approval)
     assert b"Withdrawn" in seen.data and b'id="primary"' not in seen.data
+
+
+@pytest.mark.attack("APPR-13")
+def test_an_approver_stops_a_client_that_works_for_itself(lab: Lab) -> None:
+    lab.put_client(replace(lab.client("nightly"), scopes=("tickets:read", "tickets:write")))
+    token = lab.client_credentials(scope="tickets:write").json["access_token"]
+    browser = approver(lab, "bob")
+    answer(browser, requested(lab, token, {"id": 7}, "close_ticket"), "stop")
+    denied(lab, "switched_off", token, "close_ticket", {"id": 7}, idempotency_key="k1")
+    assert lab.client_credentials(scope="tickets:write").status_code == 400
