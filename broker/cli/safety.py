@@ -46,7 +46,7 @@ def unsafe(settings: Settings, workers: int = 1) -> list[str]:
             f"workers is {workers}, but embedded SQLite is one process: use one worker, "
             "or set database_url to PostgreSQL."
         )
-    return found + _webhook(settings) + _sealing(settings)
+    return found + _webhooks(settings) + _sealing(settings)
 
 
 def _others_reach(host: str) -> bool:
@@ -80,15 +80,17 @@ def _certificates(settings: Settings) -> list[str]:
     return found
 
 
-def _webhook(settings: Settings) -> list[str]:
+def _webhooks(settings: Settings) -> list[str]:
     found = []
-    if settings.alert_webhook_url is not None and not settings.alert_webhook_url.startswith("https://"):
-        found.append("alert_webhook_url is not https: alerts would travel in the clear.")
-    if settings.alert_webhook_secret_file is not None:
-        try:
-            read_secret(settings.alert_webhook_secret_file)
-        except ValueError as error:
-            found.append(f"alert_webhook_secret_file: {error}.")
+    for name in ("alert_webhook", "approval_webhook"):
+        url, file = getattr(settings, f"{name}_url"), getattr(settings, f"{name}_secret_file")
+        if url is not None and not url.startswith("https://"):
+            found.append(f"{name}_url is not https: what is told would travel in the clear.")
+        if file is not None:
+            try:
+                read_secret(file)
+            except ValueError as error:
+                found.append(f"{name}_secret_file: {error}.")
     return found
 
 

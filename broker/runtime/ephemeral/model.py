@@ -121,7 +121,7 @@ def running(kept: Window | None, window: float, now: float) -> Window:
 def taken(kept: float | None, bucket: Bucket, now: float) -> tuple[float, float]:
     """The time until which the bucket is used up with one more take, and the seconds until that is allowed.
 
-    `kept`: the time before. One that lies too far ahead, as the clock went back or the rate is a lower one now, is none.
+    `kept`: the time before. One too far ahead, as the clock went back or the rate is a lower one now, is none.
     """
     full = now + bucket.depth
     begins = now if kept is None or kept > full + SKEW else max(now, kept)
