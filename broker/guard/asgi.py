@@ -91,7 +91,7 @@ class GuardMiddleware:
             return await _answer(send, entered)
         passage, body = await self._admitted(entered, receive)
         if isinstance(passage, Reply):
-            return await _answer(send, passage)
+            return await _answer(send, passage.fresh(entered.nonce))
         inner = {
             **scope,
             "headers": list(entered.headers),
@@ -234,14 +234,12 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    first = True
+    left = [body]
 
     async def replay() -> Event:
-        nonlocal first
-        if first:
-            first = False
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
+        if not left:
+            return await receive()
+        return {"type": "http.request", "body": left.pop(), "more_body": False}
 
     return replay
 

@@ -27,12 +27,10 @@ def challenged(
     *,
     proof: bool = False,
     sign_in: SignIn | None = None,
-    nonce: str | None = None,
 ) -> Reply:
     said = guard.challenge(error, description, scopes, proof=proof, sign_in=sign_in).encode("ascii")
-    fresh = () if nonce is None else ((b"dpop-nonce", nonce.encode("ascii")),)
     body = f'{{"error":"{error or "unauthorized"}"}}'.encode("ascii")
-    return reply(status, body, (b"www-authenticate", said), *fresh)
+    return reply(status, body, (b"www-authenticate", said))
 
 
 def refused(guard: Guard, error: TokenRefused | TooManyProofs, *, proof: bool) -> Reply:
@@ -40,7 +38,8 @@ def refused(guard: Guard, error: TokenRefused | TooManyProofs, *, proof: bool) -
     if isinstance(error, TooManyProofs):
         return reply(429, UNAVAILABLE, (b"retry-after", b"60"))
     if isinstance(error, PossessionRefused):
-        return challenged(guard, 401, error.error, error.description, proof=error.proof, nonce=error.nonce)
+        said = challenged(guard, 401, error.error, error.description, proof=error.proof)
+        return said.fresh(error.nonce)
     if error.reason == "keys_unavailable":
         return unavailable()
     description = "the token has expired" if error.reason == "expired" else "the token does not work here"
@@ -48,7 +47,7 @@ def refused(guard: Guard, error: TokenRefused | TooManyProofs, *, proof: bool) -
 
 
 def uncovered(
-    guard: Guard, token: VerifiedToken, messages: Sequence[Message], scopes_for: ScopesFor, nonce: str | None
+    guard: Guard, token: VerifiedToken, messages: Sequence[Message], scopes_for: ScopesFor
 ) -> Reply | None:
     """None when the token covers all messages, else what its client has to get first."""
     needed: list[str] = []
@@ -64,18 +63,16 @@ def uncovered(
         named, description = _anew(token, needed)
     proof = by_proof(token)
     if named is not None:
-        return challenged(guard, 403, "insufficient_scope", description, named, proof=proof, nonce=nonce)
+        return challenged(guard, 403, "insufficient_scope", description, named, proof=proof)
     wanted = guard.weaker(token, needed)
-    return None if wanted is None else stronger(guard, token, needed, wanted, nonce)
+    return None if wanted is None else stronger(guard, token, needed, wanted)
 
 
-def stronger(
-    guard: Guard, token: VerifiedToken, needed: Sequence[str], wanted: SignIn, nonce: str | None
-) -> Reply:
+def stronger(guard: Guard, token: VerifiedToken, needed: Sequence[str], wanted: SignIn) -> Reply:
     """RFC 9470 section 3: the sign-in behind the token does not do."""
     error, description = "insufficient_user_authentication", "the call needs another sign-in"
     named, proof = enforce.kept(token.scopes, needed), by_proof(token)
-    return challenged(guard, 401, error, description, named, proof=proof, sign_in=wanted, nonce=nonce)
+    return challenged(guard, 401, error, description, named, proof=proof, sign_in=wanted)
 
 
 def _anew(token: VerifiedToken, needed: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -90,15 +87,12 @@ def undecided(
     reason: str,
     scopes: Sequence[str],
     sign_in: SignIn | None,
-    nonce: str | None,
 ) -> Reply:
     """What a decision says of the token itself: that it is worth nothing, or too weak for the call."""
     proof = by_proof(token)
     if reason == "token_invalid":
-        return challenged(
-            guard, 401, "invalid_token", "the token does not work here", proof=proof, nonce=nonce
-        )
+        return challenged(guard, 401, "invalid_token", "the token does not work here", proof=proof)
     if sign_in is not None:
-        return stronger(guard, token, scopes, sign_in, nonce)
+        return stronger(guard, token, scopes, sign_in)
     named, description = enforce.kept(token.scopes, scopes), "the call needs more scope"
-    return challenged(guard, 403, "insufficient_scope", description, named, proof=proof, nonce=nonce)
+    return challenged(guard, 403, "insufficient_scope", description, named, proof=proof)

@@ -128,7 +128,7 @@ class Gate:
         if wrong is not None:
             return reply(400, jsonrpc.error(messages[0].id, HEADER_MISMATCH, wrong))
         try:
-            weak = uncovered(self._guard, entered.token, messages, self._scopes_for, entered.nonce)
+            weak = uncovered(self._guard, entered.token, messages, self._scopes_for)
         except CatalogueUnavailable:
             return unavailable()
         return weak or self._foreign_task(entered, messages) or self._with_one_call(entered, messages)
@@ -207,7 +207,7 @@ class Gate:
         if denial.reason not in ("token_invalid", "insufficient_scope"):
             return denied.told(call, denial, weighed.client)
         scopes = (denial.text("scope") or "").split()
-        return undecided(self._guard, entered.token, denial.reason, scopes, _sign_in(denial), entered.nonce)
+        return undecided(self._guard, entered.token, denial.reason, scopes, _sign_in(denial))
 
     def _metadata(self, method: str) -> Reply:
         if method == "OPTIONS":

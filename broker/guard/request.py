@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LARGEST_BODY = 4 * 1024 * 1024
 UNAVAILABLE = b'{"error":"temporarily_unavailable"}'
@@ -53,6 +53,12 @@ class Reply:
     status: int
     body: bytes
     headers: Headers
+
+    def fresh(self, nonce: str | None) -> "Reply":
+        """RFC 9449 section 8.2: with the nonce for the client's next proof."""
+        if nonce is None:
+            return self
+        return replace(self, headers=(*self.headers, (b"dpop-nonce", nonce.encode("ascii"))))
 
 
 def reply(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:

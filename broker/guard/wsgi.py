@@ -58,7 +58,7 @@ class GuardMiddleware:
             return _answer(start_response, entered)
         passage, body = self._admitted(entered, environ)
         if isinstance(passage, Reply):
-            return _answer(start_response, passage)
+            return _answer(start_response, passage.fresh(entered.nonce))
         inner = _inner(environ, entered, body)
         with self._guard.calling(entered.token, entered.text, passage.call):
             context = contextvars.copy_context()
