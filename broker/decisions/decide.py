@@ -4,6 +4,7 @@ Client, token, denials, stage, tool, scope, arguments, policy, idempotency, rate
 transaction, in which everything that it takes is used up; a refusal is recorded in another that always commits (law 3).
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from broker.audit.record import Recorder
@@ -65,6 +66,8 @@ class Decisions:
         try:
             entered = self._budgets.enter(act, case.id, now)
         except Refused as no:
+            if case.question.key is None:
+                raise
             limited = no
         try:
             self._world.database.write(lambda tx: self._take(tx, case, limited, now), act.tenant)
@@ -87,7 +90,10 @@ class Decisions:
             if spent is None:
                 raise Refused(Why.APPROVAL_REQUIRED)
         failpoint("decision.before_record")
-        self._recorder.record(tx, facts.made(case, approval=spent.id if spent else None), case.origin)
+        made = facts.made(case)
+        if spent is not None:
+            made = replace(made, approval=spent.id, approver=spent.answered_by)
+        self._recorder.record(tx, made, case.origin)
         failpoint("decision.before_commit")
 
     def _refused(self, case: Case, no: Refused, now: float) -> Answer:
@@ -97,11 +103,11 @@ class Decisions:
             offered = None
             if no.why is Why.APPROVAL_REQUIRED and case.act and case.verdict and case.verdict.demand:
                 offered = self._approvals.offer(tx, case.act, case.verdict.demand, now, case.origin)
-            self._recorder.record(
-                tx, facts.made(case, no, offered.approval.id if offered else None), case.origin
-            )
+            made = facts.made(case, no)
             if offered is None:
+                self._recorder.record(tx, made, case.origin)
                 return {}
+            self._recorder.record(tx, replace(made, approval=offered.approval.id), case.origin)
             ends = datetime.fromtimestamp(offered.expires_at, UTC).isoformat(timespec="seconds")
             request = {
                 "endpoint": offered.endpoint,

@@ -16,8 +16,8 @@ MOST_ARGUMENTS = 16 * 1024
 _LONGEST_NAME = 200
 
 
-def made(case: Case, no: Refused | None = None, approval: str | None = None) -> Fact:
-    """`decision.made`; `no`: why not. `approval`: the one that was used up, or that is offered."""
+def made(case: Case, no: Refused | None = None) -> Fact:
+    """`decision.made`; `no`: why not."""
     token, act, question = case.token, case.act, case.question
     return Fact(
         "decision.made",
@@ -39,7 +39,6 @@ def made(case: Case, no: Refused | None = None, approval: str | None = None) -> 
         arguments_digest=case.digest,
         arguments=_kept(act, question.token) if act else None,
         decision=case.id,
-        approval=approval,
         change=_change(case, no),
     )
 

@@ -107,5 +107,3 @@ class Case:
     digest: str | None = None
     act: Act | None = None
     verdict: Verdict | None = None
-    approval: str | None = None
-    change: dict[str, object] = field(default_factory=dict)
