@@ -1,12 +1,18 @@
 """A call is asked about, and goes ahead or does not; what became of it is told."""
 
+import json
 import threading
 
 import httpx2
 import pytest
 
 from broker.guard.catalogue import Catalogue, Tool
+from broker.guard.decision import Permit, Question
+from broker.guard.fetch import Answer
+from broker.guard.jsonrpc import Message
 from broker.guard.obligations import Obligations
+from broker.guard.outcome import Outcomes
+from broker.guard.running import Running, Status
 from broker.protocol import acr
 from tests.guard.desk import ALL, FORM, PAGE, PERMIT, TOOLS, Desk, call, denial, modern, words
 
@@ -62,6 +68,35 @@ def test_outcomes_are_told_again_while_the_broker_does_not_listen(desk: Desk) ->
     desk.broker.down = False
     assert desk.outcomes.flush() and len(desk.broker.told) == 1
     assert desk.outcomes.flush() and len(desk.broker.told) == 1
+
+
+def test_outcomes_are_told_in_the_background_and_reads_of_one_door_together(desk: Desk) -> None:
+    told, begun, go_on = threading.Event(), threading.Event(), threading.Event()
+    bodies: list[dict[str, object]] = []
+
+    def post(url: str, body: bytes, headers: object) -> Answer:
+        begun.set()
+        go_on.wait(10)
+        bodies.append(json.loads(body))
+        if "calls" in bodies[-1]:
+            told.set()
+        return Answer(200, {}, b"{}")
+
+    outcomes = Outcomes(post, {}, soon=0.0)
+
+    def end(decision_id: str | None) -> None:
+        token = desk.guard.verify(desk.issuer.token())
+        message = Message(1, "tools/call", "search", {}, {"name": "search"})
+        question = Question(token, "text", message, f"r-{len(bodies)}")
+        Running(question, Permit(decision_id), outcomes.ended).end(Status.OK, {})
+
+    end("dec_1")
+    assert begun.wait(10)
+    end(None)
+    end(None)
+    go_on.set()
+    assert told.wait(10)
+    assert bodies[0]["decision_id"] == "dec_1" and len(bodies[1]["calls"]) == 2
 
 
 @pytest.mark.parametrize("tool", ["search", "close", "refund"])
@@ -344,7 +379,5 @@ def test_a_client_that_goes_away_while_it_is_decided_leaves_no_permit_untold(des
 
 
 def slow_answer(slow, url: str, body: bytes, headers: dict[str, str]):
-    from broker.guard.fetch import Answer
-
     found = slow(httpx2.Request("POST", url, content=body, headers=headers))
     return Answer(found.status_code, found.headers, found.content)

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.guard.handles import Handles, Holder
-from tests.guard.desk import Desk, call
+from tests.guard.desk import FORM, Desk, call, denial, words
 
 ALICE, BOB = (Holder("https://as.example", "acme", name, "desk-app") for name in ("alice", "bob"))
 HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}}
@@ -79,6 +79,23 @@ def test_a_session_of_the_old_transport_is_of_no_use_to_another(desk: Desk) -> N
     assert desk.send(call("search"), path=path, sub="bob").status_code == 404
     assert desk.app.bodies == []
     assert desk.send(call("search"), path=path).status_code == 200
+
+
+def test_what_a_client_says_of_itself_in_a_session_of_the_old_transport_is_remembered(desk: Desk) -> None:
+    async def endpoint(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [EVENTS]})
+        data = b"event: endpoint\ndata: /messages/?session_id=abc\n\n"
+        await send({"type": "http.response.body", "body": data})
+
+    desk.middleware._app = endpoint
+    desk.send(None, method="GET", path="/sse")
+    desk.middleware._app = desk.app
+    path = "/messages/?session_id=abc"
+    desk.broker.answer = denial("approval_required", **FORM)
+    assert words(desk.send(call("refund"), path=path)), "not said yet"
+    opens = {**HELLO, "params": {"capabilities": {"elicitation": {"url": {}}}}}
+    desk.send(opens, path=path)
+    assert desk.send(call("refund"), path=path).json()["error"]["code"] == -32042
 
 
 @pytest.mark.attack("RS-11")
