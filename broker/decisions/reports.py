@@ -3,17 +3,22 @@
 The token is named by its `jti` and never sent; whose it is, says the record of its making.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from broker.audit import makings
 from broker.audit.makings import Making
 from broker.audit.model import Fact, Outcome
 from broker.audit.record import Recorder
+from broker.control.model import Why
+from broker.control.policy.policies import Policies
+from broker.decisions import rules
 from broker.decisions.model import Caller
 from broker.decisions.reported import ReportedCall
 from broker.decisions.words import cleaned
-from broker.estate.model import Impact, Recording, Resource
+from broker.denials import live as denials
+from broker.estate.model import Resource
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
@@ -25,25 +30,43 @@ _LATEST = 253402300799.0  # the last second that a record's time can be written 
 
 
 class Reports:
-    def __init__(self, world: World, recorder: Recorder) -> None:
-        self._world, self._recorder = world, recorder
+    def __init__(self, world: World, recorder: Recorder, policies: Policies) -> None:
+        self._world, self._recorder, self._policies = world, recorder, policies
 
     def take(self, caller: Caller, calls: Sequence[ReportedCall], origin: Origin) -> list[int]:
         """Record them all, in one transaction; the places of those whose token is none of the resource's."""
-        now = self._world.clock.now()
+        now, resource = self._world.clock.now(), caller.resource
 
         def unit(tx: Transaction) -> list[int]:
+            wrong = self._wrong(tx, resource, {call.tool for call in calls}, now)
             known = makings.of(tx, {call.jti for call in calls})
             unknown = []
             for place, call in enumerate(calls):
                 making = known.get(call.jti)
-                if making is None or making.resource != caller.resource.id:
+                if making is None or making.resource != resource.id:
                     unknown.append(place)
-                elif self._first(tx, caller.resource, call, now):
-                    self._recorder.record(tx, _fact(caller.resource, call, making), origin)
+                elif self._first(tx, resource, call, now):
+                    self._recorder.record(tx, _fact(resource, call, making, wrong.get(call.tool)), origin)
             return unknown
 
         return self._world.database.write(unit, caller.door.tenant)
+
+    def _wrong(self, tx: Transaction, resource: Resource, names: Set[str], now: float) -> dict[str, StrEnum]:
+        """Why calls of which of these tools could not go ahead by the catalogue."""
+        found: dict[str, StrEnum] = dict.fromkeys(names, Reason.NOT_ASKED)
+        unspoken = self._policies.unspoken(resource)
+        tools = [
+            tool
+            for tool in resource.tools
+            if tool.name in names and rules.by_catalogue(resource, tool, unspoken)
+        ]
+        aims = {tool.name: rules.targets(resource, tool) for tool in tools}
+        off = denials.all_off(tx, [aim for of in aims.values() for aim in of], now)
+        for name, of in aims.items():
+            del found[name]
+            if not off.isdisjoint(of):
+                found[name] = Why.SWITCHED_OFF
+        return found
 
     def _first(self, tx: Transaction, resource: Resource, call: ReportedCall, now: float) -> bool:
         """Whether a call of this id was not told of before."""
@@ -57,10 +80,8 @@ class Reports:
         return True
 
 
-def _fact(resource: Resource, call: ReportedCall, making: Making) -> Fact:
-    """`denied`: what happened, though the guard had to ask for it first."""
-    tool = next((tool for tool in resource.tools if tool.name == call.tool), None)
-    may = resource.record is Recording.AFTER and tool is not None and tool.impact is Impact.READ
+def _fact(resource: Resource, call: ReportedCall, making: Making, wrong: StrEnum | None) -> Fact:
+    """`wrong`: what happened, though the guard had to ask for it first, or it was switched off."""
     change: dict[str, object] = {"status": call.status.value}
     if call.at is not None and call.at <= _LATEST:
         when = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="milliseconds")
@@ -69,8 +90,8 @@ def _fact(resource: Resource, call: ReportedCall, making: Making) -> Fact:
         change["request"] = cleaned(call.request_id, None)
     return Fact(
         "call.reported",
-        Outcome.ALLOWED if may else Outcome.DENIED,
-        None if may else Reason.NOT_ASKED,
+        Outcome.ALLOWED if wrong is None else Outcome.DENIED,
+        wrong,
         tenant=making.tenant,
         subject=making.subject,
         client=making.client,

@@ -67,7 +67,7 @@ def furnished(
         Decisions(world, recorder, judge, advice, keys, budgets, approvals),
         advice,
         Outcomes(world, recorder, keys, budgets),
-        Reports(world, recorder),
+        Reports(world, recorder, policies),
         keys,
-        Catalogues(estate, door_keys, world.clock, callers),
+        Catalogues(estate, policies, door_keys, world.clock, callers),
     )

@@ -1,13 +1,13 @@
 """What the catalogue and the token say to one exact call, in the order of the contract; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from broker.control.classes import DEFAULTS, keeps_arguments, max_output
+from broker.control.classes import DEFAULTS, keeps_arguments, max_output, rule
 from broker.control.model import Refused, Why
 from broker.decisions.model import AROUND, CALLS, NOTIFICATIONS, TOOLS_CALL, Question
 from broker.denials.model import Kind, Target, tool_id
 from broker.estate import rules as estate_rules
-from broker.estate.model import Impact, Resource, Stage, Tool
+from broker.estate.model import Impact, Recording, Resource, Stage, Tool
 from broker.guard.verifier import VerifiedToken
 from broker.protocol import details
 from broker.protocol import scope as scope_rules
@@ -67,6 +67,19 @@ def targets(resource: Resource, tool: Tool | None) -> list[Target]:
         if tool.family is not None:
             found.append(Target(Kind.FAMILY, tool.family))
     return found
+
+
+def by_catalogue(resource: Resource, tool: Tool, unspoken: Collection[str]) -> bool:
+    """Whether its calls may go ahead by the catalogue and be told of afterwards. `unspoken`: the tools about which no
+    policy but the built-in ones says anything."""
+    return (
+        resource.record is Recording.AFTER
+        and tool.impact is Impact.READ
+        and not tool.changed
+        and not estate_rules.above_stage(resource, tool)
+        and rule(tool, user=True) is None
+        and tool.name in unspoken
+    )
 
 
 def require_stage(resource: Resource, tool: Tool | None) -> None:

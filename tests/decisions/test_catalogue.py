@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import TestResponse
 
+from broker.control.policy.model import PolicyText
 from broker.denials.model import Kind, Target
 from broker.estate.catalogue.model import Definition, Hints, Listed
 from broker.estate.model import ApprovalRule, Bounds, Impact, Isolation, Limits, Recording, Stage
@@ -113,6 +114,7 @@ def test_it_says_all_that_a_guard_must_know(lab: Lab) -> None:
         "open": True,
         "keyed": False,
         "approval": False,
+        "by_catalogue": True,
         "obligations": [
             {"id": "max_output", "type": "max_output", "properties": {"bytes": 512}},
             {"id": "redact", "type": "redact", "properties": {"paths": ["$.ssn"]}},
@@ -175,6 +177,45 @@ def test_a_tool_of_its_own_rule_asks_for_approval_and_a_read_does_not(lab: Lab) 
     claims = read(lab)
     assert of(claims, "search_tickets")["approval"] is True
     assert of(claims, "read_customer")["approval"] is False
+
+
+def test_only_open_unchanged_reads_that_nobody_asks_about_go_ahead_by_the_catalogue(lab: Lab) -> None:
+    def ahead() -> list[str]:
+        return [one["name"] for one in read(lab)["tools"] if one["by_catalogue"]]
+
+    assert ahead() == [], "every call is asked for"
+    desk(lab, record=Recording.AFTER)
+    assert ahead() == ["search_tickets"], "of what is read, but not of what is sensitive, nor of a change"
+    desk(
+        lab,
+        tool("list_tags", "tickets:read", approval=ApprovalRule(("approver",))),
+        tool("tags", "tickets:read"),
+    )
+    assert ahead() == ["search_tickets", "tags"]
+    desk(lab, tool("tags", "tickets:read", changed=True))
+    assert ahead() == ["search_tickets"]
+    desk(lab, stage=Stage.BASELINE)
+    assert ahead() == []
+
+
+FORBID = 'forbid (principal, action, resource) when { principal == Client::"lost" };'
+
+
+def test_what_a_policy_is_about_is_asked_for_and_the_catalogue_says_so_at_once(lab: Lab) -> None:
+    desk(lab, record=Recording.AFTER)
+
+    def ahead(text: str, tenant: str = "*") -> bool:
+        lab.change(lambda tx: lab.broker.policies.put(tx, PolicyText(tenant, text)))
+        return bool(of(read(lab), "search_tickets")["by_catalogue"])
+
+    other = FORBID.replace("action,", 'action == Action::"tickets/refund",')
+    mint = FORBID.replace("action,", 'action == Action::"obtain",')
+    assert ahead(f'@id("refund") {other} @id("mint") {mint}')
+    assert not ahead(f'@id("every") {FORBID}')
+    assert not ahead("nobody can read this"), "and nothing is permitted"
+    assert ahead("")
+    assert ahead(f'@id("every") {FORBID}', "globex"), "the ticket desk does not serve it"
+    assert not ahead(f'@id("every") {FORBID}', "acme")
 
 
 def test_every_door_signs_with_its_own_key_for_whom_it_serves(lab: Lab) -> None:

@@ -2,9 +2,14 @@
 
 import pytest
 
-from broker.estate.model import Recording
-from tests.deciding import desk, post, problem, scoped
-from tests.lab import FILES, Lab, claims
+from broker.control.policy.model import PolicyText
+from broker.denials.model import Kind, Target
+from broker.estate.model import ApprovalRule, Recording
+from broker.protocol.origin import Origin
+from tests.deciding import desk, post, problem, scoped, tool
+from tests.lab import FILES, ISSUER, Lab, claims
+
+ORIGIN = Origin("req_test", "cli", ISSUER)
 
 
 def call(token: str, tool: str = "search_tickets", **members: object) -> dict[str, object]:
@@ -92,6 +97,48 @@ def test_a_call_that_had_to_be_asked_for_is_recorded_as_that(after: Lab) -> None
     desk(lab, record=Recording.EACH)
     told(lab, call(token))
     assert lab.last("call.reported")["outcome"] == "denied"
+
+
+def test_a_call_that_policy_is_about_or_that_takes_an_approval_had_to_be_asked_for(after: Lab) -> None:
+    lab, token = after, scoped(after, "tickets:read")
+
+    def recorded() -> tuple[object, object]:
+        told(lab, call(token))
+        record = lab.last("call.reported")
+        return record["outcome"], record.get("reason")
+
+    assert recorded() == ("allowed", None)
+    text = '@id("x") forbid (principal, action, resource) when { principal == Client::"lost" };'
+    lab.change(lambda tx: lab.broker.policies.put(tx, PolicyText("acme", text)))
+    assert recorded() == ("denied", "not_asked")
+    lab.change(lambda tx: lab.broker.policies.remove(tx, "acme"))
+    assert recorded() == ("allowed", None)
+    desk(lab, tool("search_tickets", "tickets:read", approval=ApprovalRule(("approver",))))
+    assert recorded() == ("denied", "not_asked")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(Kind.TOOL, "tickets/search_tickets"),
+        Target(Kind.FAMILY, "lists"),
+        Target(Kind.RESOURCE, "tickets"),
+        Target(Kind.EVERYTHING, "*"),
+    ],
+)
+def test_a_call_of_what_is_switched_off_is_recorded_as_that(after: Lab, target: Target) -> None:
+    lab, token = after, scoped(after, "tickets:read")
+    desk(lab, tool("search_tickets", "tickets:read", family="lists"), tool("tags", "tickets:read"))
+    lab.broker.switches.throw(target, "stolen", ORIGIN)
+    told(lab, call(token))
+    record = lab.last("call.reported")
+    assert (record["outcome"], record["reason"]) == ("denied", "switched_off")
+    told(lab, call(token, "tags"))
+    only = target.kind in (Kind.TOOL, Kind.FAMILY)
+    assert lab.last("call.reported")["outcome"] == ("allowed" if only else "denied")
+    lab.broker.switches.lift(target, "found", ORIGIN)
+    told(lab, call(token))
+    assert lab.last("call.reported")["outcome"] == "allowed"
 
 
 def test_an_exchanged_tokens_call_names_the_whole_chain(lab: Lab) -> None:

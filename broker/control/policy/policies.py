@@ -46,6 +46,10 @@ class Sets:
             made = self._made[whose] = self._make(dict.fromkeys((SERVER, whose)))
         return made
 
+    def serving(self, resource: Resource) -> list[Rules]:
+        """Those of every tenant that it works for, as far as it has a text of its own, and of all others."""
+        return [self.of(name) for name in {SERVER, *filter(resource.serves, self._texts)}]
+
     def _make(self, names: Iterable[str]) -> Rules:
         try:
             own = [policy for name in names for policy in reading.read(self._texts.get(name, ""), name)]
@@ -66,6 +70,15 @@ class Policies:
     def rules(self, tenant: str) -> Rules:
         """What acts within this tenant are judged by."""
         return self._sets.get().of(tenant)
+
+    def unspoken(self, resource: Resource) -> frozenset[str]:
+        """The names of its tools about whose calls no policy but the built-in ones says anything, for any tenant."""
+        rules = self._sets.get().serving(resource)
+        return frozenset(
+            tool.name
+            for tool in resource.tools
+            if not any(one.own(CALL, tool_id(resource, tool)) for one in rules)
+        )
 
     def on_mint(self, tenant: str) -> bool:
         """Whether any policy is about mints: where none is, nobody need ask for the ceiling."""

@@ -19,13 +19,17 @@ class Rules:
     def __init__(self, policies: Iterable[Policy], error: str | None = None) -> None:
         self.policies = {policy.id: policy for policy in policies}
         self.error = error
-        self.on_mint = error is not None or any(
-            policy.about(OBTAIN) for policy in self.policies.values() if not policy.built_in
-        )
+        self.on_mint = self.own(OBTAIN)
         self._looks: dict[tuple[str, ...], frozenset[str]] = {}
         whole = {name: policy.document for name, policy in self.policies.items()}
         self._set = cedarpy.PolicySet.from_json_str(
             json.dumps({"staticPolicies": whole, "templates": {}, "templateLinks": []})
+        )
+
+    def own(self, *actions: str) -> bool:
+        """Whether any of them but the built-in ones can say something of such an action."""
+        return self.error is not None or any(
+            policy.about(*actions) for policy in self.policies.values() if not policy.built_in
         )
 
     def looks(self, *actions: str) -> frozenset[str]:

@@ -1,9 +1,12 @@
-"""RFC 7515, RFC 9110 section 8.8.3: the catalogue of a resource, signed by a door once for each estate and its keys."""
+"""RFC 7515, RFC 9110 section 8.8.3: the catalogue of a resource, signed by a door once for estate, policies and keys."""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from broker.control.policy.model import SERVER
+from broker.control.policy.policies import Policies
+from broker.control.policy.rules import Rules
 from broker.decisions.callers import Callers
 from broker.decisions.catalogue import document
 from broker.estate.estate import Estate
@@ -33,9 +36,17 @@ class Signed:
 
 
 class Catalogues:
-    def __init__(self, estate: Callable[[], Estate], keys: DoorKeys, clock: Clock, callers: Callers) -> None:
-        self._estate, self._keys, self._clock, self._callers = estate, keys, clock, callers
-        self._made: tuple[Estate, Keyring, float, dict[tuple[str, str], Signed]] | None = None
+    def __init__(
+        self,
+        estate: Callable[[], Estate],
+        policies: Policies,
+        keys: DoorKeys,
+        clock: Clock,
+        callers: Callers,
+    ) -> None:
+        self._estate, self._policies, self._keys = estate, policies, keys
+        self._clock, self._callers = clock, callers
+        self._made: tuple[tuple[Estate, Rules, Keyring], float, dict[tuple[str, str], Signed]] | None = None
 
     def read(self, door: Door, attempt: Attempt, resource_id: str, origin: Origin) -> Signed:
         """The catalogue, for the resource's own client; OAuthError, recorded: 404 also for what is another's."""
@@ -57,19 +68,24 @@ class Catalogues:
 
     def _signed(self, door: Door, resource: Resource, estate: Estate) -> Signed:
         self._keys.ready(door.issuer, resource.algorithm)
-        ring, made, now = self._keys.ring(), self._made, self._clock.now()
+        made, now = self._made, self._clock.now()
+        of = estate, self._policies.rules(SERVER), self._keys.ring()
         since = now - now % _ANEW
-        if made is None or made[0] is not estate or made[1] is not ring or made[2] != since:
-            made = self._made = (estate, ring, since, {})
-        key = door.issuer, resource.id
-        if key not in made[3]:
+        if (
+            made is None
+            or made[1] != since
+            or any(old is not new for old, new in zip(made[0], of, strict=True))
+        ):
+            made = self._made = (of, since, {})
+        key, signed = (door.issuer, resource.id), made[2]
+        if key not in signed:
             claims = {
                 "iss": door.issuer,
                 "aud": resource.client_id,
                 "iat": int(since),
                 "exp": int(since) + LIFETIME,
-                **document.document(estate, resource),
+                **document.document(estate, resource, self._policies.unspoken(resource)),
             }
             token = self._keys.statement(door.issuer, resource.algorithm, TYP_CATALOGUE, claims)
-            made[3][key] = Signed(token, hashlib.sha256(jcs.canonical(claims)).hexdigest()[:32])
-        return made[3][key]
+            signed[key] = Signed(token, hashlib.sha256(jcs.canonical(claims)).hexdigest()[:32])
+        return signed[key]

@@ -1,6 +1,6 @@
 """What the catalogue of a resource says; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
 from broker.control import classes
@@ -12,8 +12,9 @@ from broker.estate.model import Resource, Scope, Tool
 Members = dict[str, object]
 
 
-def document(estate: Estate, resource: Resource) -> Members:
-    """Without what a door adds when it signs: whose word it is, and of when."""
+def document(estate: Estate, resource: Resource, unspoken: Collection[str]) -> Members:
+    """Without what a door adds when it signs: whose word it is, and of when. `unspoken`: the tools about which no
+    policy but the built-in ones says anything."""
     doors = {door.issuer: estate.tenants_of(resource, door) for door in estate.doors.all()}
     return {
         "resource": resource.uri,
@@ -25,7 +26,7 @@ def document(estate: Estate, resource: Resource) -> Members:
         "record": resource.record.value,
         "default_scopes": list(rules.defaults(resource)),
         "scopes": [_scope(resource, scope) for scope in resource.scopes],
-        "tools": [_tool(resource, tool) for tool in resource.tools],
+        "tools": [_tool(resource, tool, unspoken) for tool in resource.tools],
         "limits": _bounds(asdict(resource.limits)),
         "isolation": _bounds(asdict(resource.isolation)),
     }
@@ -45,8 +46,9 @@ def _scope(resource: Resource, scope: Scope) -> Members:
     )
 
 
-def _tool(resource: Resource, tool: Tool) -> Members:
-    """`open`: calls are within the stage. `keyed`: they need an idempotency key. `approval`: a user's may need one."""
+def _tool(resource: Resource, tool: Tool, unspoken: Collection[str]) -> Members:
+    """`open`: calls are within the stage. `keyed`: they need an idempotency key. `approval`: a user's may need one.
+    `by_catalogue`: they go ahead without a decision, and are told of afterwards."""
     return _said(
         {
             "name": tool.name,
@@ -61,6 +63,7 @@ def _tool(resource: Resource, tool: Tool) -> Members:
             "open": not rules.above_stage(resource, tool),
             "keyed": classes.DEFAULTS[tool.impact].keyed,
             "approval": classes.rule(tool, user=True) is not None,
+            "by_catalogue": decision_rules.by_catalogue(resource, tool, unspoken),
             "obligations": decision_rules.obligations(tool),
             "log_arguments": classes.keeps_arguments(tool),
         }
