@@ -12,7 +12,8 @@ from broker.guard.gate import Entered, Gate, Weighed
 from broker.guard.guard import Guard
 from broker.guard.passage import Passage
 from broker.guard.possession import TooManyProofs
-from broker.guard.request import LARGEST_BODY, Reply, Request
+from broker.guard.request import LARGEST_BODY, Reply, Request, bodiless
+from broker.guard.telling import Event, Send, Telling
 from broker.guard.verifier import TokenRefused
 
 __all__ = [
@@ -29,9 +30,7 @@ __all__ = [
 
 # The shapes that the ASGI specification gives.
 Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 UrlOf = Callable[[Scope], str]
 
@@ -75,7 +74,8 @@ class GuardMiddleware:
         if answer is not None:
             return await _answer(send, answer)
         if request.preflight:  # carries no credentials by design; the application's own CORS rules answer
-            return await self._app(scope, receive, send)
+            headers = list(bodiless(scope["headers"]))
+            return await self._app({**scope, "headers": headers}, _replayed(b"", receive), send)
         return await self._guarded(request, scope, receive, send)
 
     async def _guarded(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,9 +98,8 @@ class GuardMiddleware:
             "extensions": {"tls": tls} if (tls := (scope.get("extensions") or {}).get("tls")) else {},
             "state": {**scope.get("state", {}), "guard_token": token},
         }
-        received = receive if body is None else _replayed(body, receive)
         with self._guard.calling(token, presented.text, passage.call):
-            return await self._through(passage, entered, inner, received, send)
+            return await self._through(passage, entered, inner, _replayed(body or b"", receive), send)
 
     async def _admitted(self, entered: Entered, receive: Receive) -> tuple[Passage | Reply, bytes | None]:
         if entered.request.method != "POST":
@@ -128,7 +127,7 @@ class GuardMiddleware:
     async def _through(
         self, passage: Passage, entered: Entered, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        telling = _Telling(passage, send, entered.nonce)
+        telling = Telling(passage, send, entered.nonce)
         try:
             async with asyncio.timeout(passage.timeout) as limit:
                 await self._app(scope, receive, telling)
@@ -150,65 +149,6 @@ class GuardMiddleware:
         return self._origin + (
             path.decode("latin-1") if path else quote(scope["path"], safe="/:@!$&'()*+,;=~")
         )
-
-
-class _Telling:
-    """The `send` of the application: what it says goes through the passage first."""
-
-    def __init__(self, passage: Passage, send: Send, nonce: str | None) -> None:
-        self._passage, self._send, self._nonce = passage, send, nonce
-        self._held: Event | None = None
-        self._over = False
-        self.status: int | None = None
-
-    async def __call__(self, event: Event) -> None:
-        if self._over:
-            return
-        if event["type"] == "http.response.start":
-            await self._start(event)
-        elif event["type"] == "http.response.body":
-            more = bool(event.get("more_body", False))
-            await self._tell(self._passage.feed(event.get("body", b"")), end=not more)
-        else:
-            await self._send(event)
-
-    async def fail(self, reason: str) -> None:
-        """Tell why there is no answer, or no more of it, and nothing after that."""
-        if self._over:
-            return
-        said = self._passage.fail(reason)
-        if self.status is None:
-            await self._start({"type": "http.response.start", "status": 200, "headers": [_JSON]})
-        await self._finish(said)
-
-    async def _start(self, event: Event) -> None:
-        self.status = event["status"]
-        headers, held = self._passage.start(event["status"], tuple(event.get("headers", ())))
-        if self._nonce is not None:
-            headers = (*headers, (b"dpop-nonce", self._nonce.encode("ascii")))
-        started = {**event, "headers": list(headers)}
-        if held:
-            self._held = started
-        else:
-            await self._send(started)
-
-    async def _tell(self, told: bytes, *, end: bool) -> None:
-        if self._passage.failed:
-            await self._finish(told)
-        elif end:
-            await self._finish(told + self._passage.end())
-        elif told:
-            await self._send({"type": "http.response.body", "body": told, "more_body": True})
-
-    async def _finish(self, told: bytes) -> None:
-        self._over = True
-        if self._held is not None:
-            length = (b"content-length", str(len(told)).encode("ascii"))
-            await self._send({**self._held, "headers": [*self._held["headers"], length]})
-        await self._send({"type": "http.response.body", "body": told, "more_body": False})
-
-
-_JSON = (b"content-type", b"application/json")
 
 
 def _given_up(asking: "asyncio.Future[Passage | Reply]") -> None:
@@ -234,12 +174,15 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
+    """This body and no other; after it, what becomes of the connection."""
     left = [body]
 
     async def replay() -> Event:
-        if not left:
-            return await receive()
-        return {"type": "http.request", "body": left.pop(), "more_body": False}
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        while (event := await receive())["type"] == "http.request":
+            pass
+        return event
 
     return replay
 

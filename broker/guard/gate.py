@@ -19,7 +19,17 @@ from broker.guard.handles import Holder
 from broker.guard.jsonrpc import Message
 from broker.guard.passage import Memory, Passage, event_of, session_in
 from broker.guard.possession import Sent, TooManyProofs
-from broker.guard.request import Headers, Reply, Request, public_reply, reply, unavailable
+from broker.guard.request import (
+    METHODS,
+    Headers,
+    Reply,
+    Request,
+    bodiless,
+    public_reply,
+    reply,
+    unavailable,
+    unknown_method,
+)
 from broker.guard.step_up import SignIn
 from broker.guard.verifier import TokenRefused, VerifiedToken
 from broker.protocol import acr
@@ -73,10 +83,11 @@ class Gate:
         return request.path in self._public
 
     def outside(self, request: Request) -> Reply | None:
-        """The metadata, or the refusal of a request from or for an unknown address."""
+        """The metadata, or the refusal of a request from or for an unknown address, or by another method."""
         if request.path in self._guard.metadata.paths and request.method in ("GET", "HEAD", "OPTIONS"):
             return self._metadata(request.method)
-        return self._guard.origins.stranger(request)
+        stranger = self._guard.origins.stranger(request)
+        return stranger or (None if request.method in METHODS else unknown_method())
 
     def presented(self, request: Request) -> Presented | Reply:
         values = request.values(b"authorization")
@@ -106,7 +117,8 @@ class Gate:
             known = known and memory.events.holds(event_of(session, resumed), holder)
         if not known or (resumed and not session):
             return reply(404, jsonrpc.error(None, -32600, "Unknown session: open a new one"))
-        headers = tuple(pair for pair in request.headers if pair[0] not in _NOT_HANDED_ON)
+        kept = request.headers if request.method == "POST" else bodiless(request.headers)
+        headers = tuple(pair for pair in kept if pair[0] not in _NOT_HANDED_ON)
         nonce = None
         if by_proof(token):
             headers = (

@@ -3,14 +3,18 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 LARGEST_BODY = 4 * 1024 * 1024
+METHODS = ("POST", "GET", "HEAD", "DELETE", "OPTIONS")
+"""Of these, only a POST has a body for the application: what nobody looked at reaches nobody."""
 UNAVAILABLE = b'{"error":"temporarily_unavailable"}'
 _CORS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"WWW-Authenticate, DPoP-Nonce"),
 )
+_OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding")
 _ENCODED = re.compile(r"=\?base64\?(?P<payload>[A-Za-z0-9+/]*={0,2})\?=")
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -78,6 +82,15 @@ def public_reply(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Rep
 
 def unavailable(seconds: int = 2) -> Reply:
     return reply(503, UNAVAILABLE, (b"retry-after", str(seconds).encode()))
+
+
+def bodiless(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of a request whose body is not handed on."""
+    return tuple(pair for pair in headers if pair[0].lower() not in _OF_A_BODY)
+
+
+def unknown_method() -> Reply:
+    return reply(405, b'{"error":"method_not_allowed"}', (b"allow", ", ".join(METHODS).encode()))
 
 
 def decoded(value: str | None) -> str | None:

@@ -27,6 +27,7 @@ _REASONS = {
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
 }
 _JSON: Headers = ((b"content-type", b"application/json"),)
 _PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
@@ -52,14 +53,14 @@ class GuardMiddleware:
             return self._app(environ, start_response)
         answer = self._gate.outside(request)
         if answer is None and request.preflight:
-            return self._app(environ, start_response)
+            return self._app(_with_body(environ, b""), start_response)
         entered = answer or self._entered(request)
         if isinstance(entered, Reply):
             return _answer(start_response, entered)
         passage, body = self._admitted(entered, environ)
         if isinstance(passage, Reply):
             return _answer(start_response, passage.fresh(entered.nonce))
-        inner = _inner(environ, entered, body)
+        inner = _inner(environ, entered, body or b"")
         with self._guard.calling(entered.token, entered.text, passage.call):
             context = contextvars.copy_context()
         if body is None:
@@ -206,7 +207,7 @@ class _Streaming:
                 chunks.close()
 
 
-def _inner(environ: Environ, entered: Entered, body: bytes | None) -> Environ:
+def _inner(environ: Environ, entered: Entered, body: bytes) -> Environ:
     """What the application gets: the headers that are handed on, and the body anew."""
     kept = {name: environ[name] for name in environ if not name.startswith("HTTP_")}
     for name, value in entered.headers:
@@ -214,10 +215,13 @@ def _inner(environ: Environ, entered: Entered, body: bytes | None) -> Environ:
         if key not in _PLAIN:
             kept[f"HTTP_{key}"] = value.decode("latin-1")
     kept["guard.token"] = entered.token
-    if body is not None:
-        kept["wsgi.input"], kept["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
-        kept.pop("HTTP_TRANSFER_ENCODING", None)
-    return kept
+    return _with_body(kept, body)
+
+
+def _with_body(environ: Environ, body: bytes) -> Environ:
+    """This body and no other."""
+    kept = {name: environ[name] for name in environ if name != "HTTP_TRANSFER_ENCODING"}
+    return {**kept, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 def _read_body(environ: Environ) -> bytes | None:
