@@ -77,9 +77,9 @@ class Decisions:
             raise
 
     def _take(self, tx: Transaction, case: Case, limited: Refused | None, now: float) -> None:
+        self._judge.hold(tx, case, now)
         act, verdict = case.act, case.verdict
         assert act is not None and verdict is not None
-        self._judge.person(tx, case, act.tool, now, hold=True)
         self._keys.begin(tx, act, case.question.key, case.id, now)
         if limited is not None:
             raise limited

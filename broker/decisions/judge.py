@@ -1,6 +1,7 @@
 """The first half of the order: token, denials, stage, tool, scope and arguments, policy. Nothing is consumed here."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from broker.control import acts
 from broker.control.model import Act, Actor, Person, Refused, Why
@@ -41,14 +42,38 @@ class Judge:
 
     def judge(self, case: Case, now: float, *, keyed: bool) -> None:
         """Fill the case in as far as it goes; Refused by the first that says no. `keyed`: a key is asked for."""
-        token = self.token(case)
-        tool = rules.tool_of(case.caller.resource, case.question)
-        arguments = rules.arguments_of(case.question)
-        case.token = token
-        case.digest = _digest(case, token, tool, arguments)
+        token = case.token = self.token(case)
+        tool = self._asked(case, token)
         person = self._world.database.read(lambda tx: self.person(tx, case, tool, now), token.tenant)
-        act = self._act(case, token, tool, arguments, person, now, keyed=keyed)
-        case.act = act
+        self._weigh(case, token, tool, person, now, keyed=keyed)
+
+    def hold(self, tx: Transaction, case: Case, now: float) -> None:
+        """Within the decision's transaction: what was judged has to be what is there at its end; Refused.
+
+        Who the act is for, the estate or the policies may be others by now: then it is judged anew.
+        """
+        token, act, before = case.token, case.act, case.caller.resource
+        assert token is not None and act is not None
+        resource = self._estate().of_client(case.caller.client.client_id)
+        if resource is None or token.audience != resource.uri or not resource.serves(token.tenant):
+            raise Refused(Why.TOKEN_INVALID, "audience")
+        case.caller = replace(case.caller, resource=resource)
+        tool = act.tool if resource is before else self._asked(case, token)
+        person = self.person(tx, case, tool, now, hold=True)
+        same = resource is before and self._policies.rules(token.tenant) is case.policies
+        if not same or person != act.subject:
+            self._weigh(case, token, tool, person, now, keyed=True)
+
+    def _asked(self, case: Case, token: VerifiedToken) -> Tool | None:
+        tool = rules.tool_of(case.caller.resource, case.question)
+        case.digest = _digest(case, token, tool, rules.arguments_of(case.question))
+        return tool
+
+    def _weigh(
+        self, case: Case, token: VerifiedToken, tool: Tool | None, person: Person, now: float, *, keyed: bool
+    ) -> None:
+        act = self._act(case, token, tool, rules.arguments_of(case.question), person, now, keyed=keyed)
+        case.act, case.policies = act, self._policies.rules(token.tenant)
         case.verdict = self._policies.judge(act, now, CALLS[case.question.action].policy)
         if not case.verdict.permit:
             raise Refused(Why.POLICY_DENIED, case.verdict.error or " ".join(case.verdict.because)[:300])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from broker.control.model import Act, Verdict
 from broker.control.policy.model import CALL, GET, READ
+from broker.control.policy.rules import Rules
 from broker.estate.model import Resource
 from broker.guard.verifier import VerifiedToken
 from broker.identity.clients.model import Client
@@ -97,7 +98,10 @@ class Answer:
 
 @dataclass(slots=True)
 class Case:
-    """What is known so far of a question that is being decided: it is all that a refusal's record can tell."""
+    """What is known so far of a question that is being decided: it is all that a refusal's record can tell.
+
+    `policies`: what `verdict` came of.
+    """
 
     id: str
     caller: Caller
@@ -105,5 +109,6 @@ class Case:
     origin: Origin
     token: VerifiedToken | None = None
     digest: str | None = None
+    policies: Rules | None = None
     act: Act | None = None
     verdict: Verdict | None = None

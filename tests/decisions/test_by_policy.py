@@ -1,8 +1,11 @@
 """Policies of an estate at a decision: what they refuse and ask for, and what the record says of that."""
 
+from collections.abc import Callable
+
 import pytest
 
-from broker.estate.model import Impact
+from broker.control.policy.model import PolicyText
+from broker.estate.model import Impact, Stage
 from tests.deciding import ask, denied, desk, permitted, scoped, tool
 from tests.lab import Lab
 
@@ -80,3 +83,67 @@ def test_policies_see_what_is_read_beside_tools(lab: Lab, method: str, kind: str
     )
     denied(lab, "policy_denied", token, "file:///secret", method=method, kind=kind)
     permitted(lab, token, "file:///open", method=method, kind=kind)
+
+
+def demote(lab: Lab) -> None:
+    lab.apply("users: [{id: alice, name: Alice, email: alice@example.com, tenants: [{id: acme}]}]")
+
+
+def forbid(lab: Lab) -> None:
+    text = '@id("no") forbid (principal, action in Action::"call", resource);'
+    lab.change(lambda tx: lab.broker.policies.put(tx, PolicyText("acme", text)))
+
+
+def ask_somebody(lab: Lab) -> None:
+    text = """@id("ask") @asks("approval")
+        forbid (principal, action in Action::"call", resource) unless { context.approved };"""
+    lab.change(lambda tx: lab.broker.policies.put(tx, PolicyText("acme", text)))
+
+
+def lower(lab: Lab) -> None:
+    desk(lab, stage=Stage.BASELINE)
+
+
+def demand(lab: Lab) -> None:
+    desk(lab, tool("read_customer", "tickets:write", impact=Impact.SENSITIVE_READ))
+
+
+def leave(lab: Lab) -> None:
+    desk(lab, tenants=("globex",))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (demote, "policy_denied"),
+        (forbid, "policy_denied"),
+        (ask_somebody, "approval_required"),
+        (lower, "stage"),
+        (demand, "insufficient_scope"),
+        (leave, "token_invalid"),
+        (lambda lab: desk(lab, name="Desk"), None),
+    ],
+)
+def test_what_is_permitted_is_what_holds_at_the_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, change: Callable[[Lab], None], reason: str | None
+) -> None:
+    """Something changes between the judgement and the transaction that uses it up."""
+    desk(lab, tool("read_customer", "customers:read", impact=Impact.SENSITIVE_READ))
+    token = scoped(lab, "customers:read")
+    budgets = lab.broker.budgets.budgets
+    enter = budgets.enter
+    changed: list[object] = []
+
+    def meanwhile(*given: object) -> object:
+        if not changed:
+            changed.append(change(lab))
+            lab.broker.world.snapshots.refresh()
+        return enter(*given)
+
+    monkeypatch.setattr(budgets, "enter", meanwhile)
+    if reason is None:
+        permitted(lab, token, "read_customer", {})
+    else:
+        denied(lab, reason, token, "read_customer", {})
+        assert lab.rows("permit") == 0
+    assert changed

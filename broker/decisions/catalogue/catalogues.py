@@ -1,4 +1,4 @@
-"""RFC 7515, RFC 9110 section 8.8.3: the catalogue of a resource, signed by a door once for estate, policies and keys."""
+"""RFC 7515, RFC 9110 section 8.8.3: the catalogue of a resource, signed by a door once for each estate and policies."""
 
 import hashlib
 from collections.abc import Callable
