@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from broker.guard.jsonrpc import dumped
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_LONGEST_END = 4
+_KNOWN = (b"event", b"data", b"id", b"retry")
 
 Told = Callable[[dict[str, object]], dict[str, object] | None]
 Named = Callable[[str, str, str | None], None]
@@ -38,42 +40,57 @@ class Whole:
 
 
 class Events:
-    """A stream of events, told one by one. `named` hears the type, data and id of each before it is told."""
+    """A stream of events, told one by one. `named` hears the type, data and id of each before it is told.
 
-    def __init__(self, told: Told, named: Named | None = None, *, strict: bool = False) -> None:
-        self._told, self._named, self._strict, self._rest = told, named, strict, b""
+    `strict`: nothing is told but messages and `others`, events of further types.
+    """
+
+    def __init__(
+        self,
+        told: Told,
+        named: Named | None = None,
+        *,
+        strict: bool = False,
+        others: Collection[str] = (),
+    ) -> None:
+        self._told, self._named, self._strict, self._others = told, named, strict, others
+        self._rest, self._searched = bytearray(), 0
 
     def feed(self, chunk: bytes) -> bytes:
         self._rest += chunk
-        out = bytearray()
+        out, begin, search = bytearray(), 0, max(0, self._searched - _LONGEST_END)
         # A return that ends the chunk may be half of an end of line.
-        while (found := _EVENT_END.search(self._rest)) and not (
+        while (found := _EVENT_END.search(self._rest, search)) and not (
             found.end() == len(self._rest) and self._rest.endswith(b"\r")
         ):
-            event, self._rest = self._rest[: found.start()], self._rest[found.end() :]
-            out += self._event(event)
+            out += self._event(bytes(self._rest[begin : found.start()]))
+            begin = search = found.end()
+        del self._rest[:begin]
+        self._searched = len(self._rest)
         if len(self._rest) > LARGEST_ANSWER:
             raise TooLarge
         return bytes(out)
 
     def end(self) -> bytes:
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return self._event(rest.rstrip(b"\r\n")) if rest.strip() else b""
 
     def _event(self, event: bytes) -> bytes:
-        """One event as it is told; one without data (a comment, a retry) as it came."""
+        """One event as it is told; one without data (a comment, a retry) as it came, without words if `strict`."""
         lines = _LINE_END.split(event)
         data = [_value(line) for line in lines if _is(line, b"data")]
+        kind = _last(lines, b"event") or "message"
         if self._named is not None:
-            kind, mark = (_last(lines, name) for name in (b"event", b"id"))
-            self._named(kind or "message", b"\n".join(data).decode("utf-8", "replace"), mark)
-        if not data or (_last(lines, b"event") or "message") != "message":
+            self._named(kind, b"\n".join(data).decode("utf-8", "replace"), _last(lines, b"id"))
+        if self._strict:
+            lines = [line if any(_is(line, name) for name in _KNOWN) else b":" for line in lines]
+        if data and kind == "message":
+            told = _rewritten(b"\n".join(data), self._told, strict=self._strict)
+            kept = [line for line in lines if not _is(line, b"data")]
+            return b"\r\n".join([*kept, b"data: " + told]) + b"\r\n\r\n" if told else b""
+        if not self._strict:
             return event + b"\r\n\r\n"
-        told = _rewritten(b"\n".join(data), self._told, strict=self._strict)
-        if not told:
-            return b""
-        kept = [line for line in lines if not _is(line, b"data")]
-        return b"\r\n".join([*kept, b"data: " + told]) + b"\r\n\r\n"
+        return b"\r\n".join(lines) + b"\r\n\r\n" if not data or kind in self._others else b""
 
 
 def _rewritten(body: bytes, told: Told, *, strict: bool) -> bytes:
@@ -86,7 +103,8 @@ def _rewritten(body: bytes, told: Told, *, strict: bool) -> bytes:
         one = told(value)
         return b"" if one is None else body if one is value else dumped(one)
     if isinstance(value, list):
-        return dumped([kept for item in value if (kept := told(item) if isinstance(item, dict) else item)])
+        items = [item for item in value if isinstance(item, dict) or not strict]
+        return dumped([kept for item in items if (kept := told(item) if isinstance(item, dict) else item)])
     return b"" if strict else body
 
 

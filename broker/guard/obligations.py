@@ -12,6 +12,8 @@ WITHHELD = "[withheld: this tool's answers are redacted, and text that is not JS
 _FAILED = "The call failed. What the tool said about it is withheld, as its answers are redacted."
 _URL_ELICITATION_REQUIRED = -32042
 _NOT_JSON = object()
+_OF_ANY = ("resultType", "isError", "ttlMs", "cacheScope")
+_OF_INPUT = ("resultType", "inputRequests", "requestState")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Obligations:
     def result(self, result: Mapping[str, object]) -> dict[str, object]:
         """What is told of a result; one that is too large is not told at all."""
         told = dict(result)
-        if self.redact and told.get("resultType") != "input_required":
+        if self.redact:
             told = self._redacted(told)
         size = len(dumped(told))
         if self.max_output is not None and size > self.max_output:
@@ -44,11 +46,12 @@ class Obligations:
         return {"code": error.get("code"), "message": _FAILED}
 
     def _redacted(self, result: dict[str, object]) -> dict[str, object]:
-        told: dict[str, object] = {
-            name: result[name] for name in ("resultType", "isError", "ttlMs", "cacheScope") if name in result
-        }
+        """The members that every result has, and what is redacted; a request for input is that and nothing else."""
+        if result.get("resultType") == "input_required":
+            return {name: result[name] for name in _OF_INPUT if name in result}
+        told: dict[str, object] = {name: result[name] for name in _OF_ANY if name in result}
         if "structuredContent" in result:
-            structured = self._without(result["structuredContent"])
+            structured = self._returned(result["structuredContent"])
             told["structuredContent"] = structured
             told["content"] = [{"type": "text", "text": json.dumps(structured, ensure_ascii=False)}]
         elif "content" in result:
@@ -60,8 +63,10 @@ class Obligations:
     def _content(self, content: object) -> list[object]:
         """Text that is JSON without what the paths lead to, also where each element of a list became a part."""
         parts = content if isinstance(content, list) else []
-        values = [_parsed(part) for part in parts]
-        found = self._without([self._without(value) for value in values if value is not _NOT_JSON])
+        values = [_parsed(part.get("text")) if _is_text(part) else _NOT_JSON for part in parts]
+        found = json_path.redacted(
+            [self._returned(value) for value in values if value is not _NOT_JSON], self.redact
+        )
         left = iter(found if isinstance(found, list) else ())
         return [
             {
@@ -71,20 +76,36 @@ class Obligations:
             for value in values
         ]
 
-    def _without(self, value: object) -> object:
-        """The official SDK wraps what is no object in `result`: the paths are meant for either."""
+    def _returned(self, value: object) -> object:
+        """What a tool returned. The official SDK wraps what is no object in `result`: the paths are meant for either."""
         told = json_path.redacted(value, self.redact)
         if isinstance(told, dict) and set(told) == {"result"}:
-            told = {"result": json_path.redacted(told["result"], self.redact)}
-        return told
+            return {"result": self._value(told["result"])}
+        return self._value(told)
+
+    def _value(self, value: object) -> object:
+        """An object by the paths, a list whole and each of its elements, text as the JSON that it is; else nothing."""
+        if isinstance(value, dict):
+            return json_path.redacted(value, self.redact)
+        if isinstance(value, list):
+            whole = json_path.redacted(value, self.redact)
+            return [self._value(item) for item in whole] if isinstance(whole, list) else whole
+        if value == json_path.REDACTED:
+            return value
+        found = _parsed(value)
+        return WITHHELD if found is _NOT_JSON else json.dumps(self._value(found), ensure_ascii=False)
 
 
-def _parsed(part: object) -> object:
-    """The object or list in a part of text."""
-    if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+def _is_text(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text"
+
+
+def _parsed(text: object) -> object:
+    """The object or list that is written in a text."""
+    if not isinstance(text, str):
         return _NOT_JSON
     try:
-        value = strict_json.parse(part["text"].encode("utf-8"))
+        value = strict_json.parse(text.encode("utf-8"))
     except ValueError:
         return _NOT_JSON
     return value if isinstance(value, (dict, list)) else _NOT_JSON

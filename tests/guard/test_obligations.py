@@ -40,6 +40,38 @@ def test_a_list_is_redacted_also_where_each_element_became_a_part() -> None:
     assert SSN not in json.dumps(found)
 
 
+@pytest.mark.parametrize(
+    ("returned", "left"),
+    [
+        (f"Eve has {SSN}", WITHHELD),
+        (json.dumps({"name": "Eve", "ssn": SSN}), '{"name": "Eve", "ssn": "[redacted]"}'),
+        (json.dumps([{"ssn": SSN}, SSN]), json.dumps([{"ssn": "[redacted]"}, WITHHELD])),
+        ([{"ssn": SSN}], [{"ssn": "[redacted]"}]),
+        ([{"name": "Eve"}, SSN, [SSN]], [{"name": "Eve"}, WITHHELD, [WITHHELD]]),
+        (78051120, WITHHELD),
+        (True, WITHHELD),
+        (None, WITHHELD),
+    ],
+)
+def test_what_the_sdk_wraps_in_result_is_redacted_where_it_is_json_and_withheld_where_not(
+    returned: object, left: object
+) -> None:
+    found = told({"content": [text(str(returned))], "structuredContent": {"result": returned}})
+    assert found["structuredContent"] == {"result": left}
+    assert found["content"] == [text({"result": left})]
+    assert SSN not in json.dumps(found) and "78051120" not in json.dumps(found)
+
+
+def test_a_path_into_a_list_holds_for_a_wrapped_one_too() -> None:
+    found = told({"structuredContent": {"result": [{"ssn": SSN}]}}, "$[*].ssn")
+    assert found["structuredContent"] == {"result": [{"ssn": "[redacted]"}]}
+
+
+def test_a_request_for_input_says_nothing_but_what_it_asks() -> None:
+    asks = {"resultType": "input_required", "inputRequests": {"a": {}}, "requestState": "x"}
+    assert told({**asks, "content": [text(SSN)], "structuredContent": {"ssn": SSN}, "note": SSN}) == asks
+
+
 @pytest.mark.parametrize("value", [SSN, json.dumps(SSN), '{"ssn": "' + SSN, '{"a":1,"a":"' + SSN + '"}'])
 def test_what_two_parsers_might_read_in_two_ways_is_withheld(value: str) -> None:
     assert told({"content": [text(value)]})["content"] == [text(WITHHELD)]
