@@ -11,9 +11,11 @@ from broker.guard.clock import Clock, unique
 from broker.guard.exchange import Call, Exchange
 from broker.guard.isolation import Reach
 from broker.guard.running import Running
+from broker.guard.texts import amount, visible
 from broker.guard.verifier import VerifiedToken
 from broker.protocol.dpop import ProofKey
 
+_LONGEST_ID, _LONGEST_UNDO = 200, 500
 _call: ContextVar[Call | None] = ContextVar("guard_call", default=None)
 
 
@@ -73,10 +75,15 @@ class Calls:
         self, *, downstream_request_id: str | None = None, cost: float | None = None, undo: str | None = None
     ) -> None:
         """Say of the call in progress what its report will tell: the id that another system knows it by, what it
-        cost, how it is taken back. Nothing happens where nobody is told."""
+        cost, how it is taken back. Texts are cut (200 and 500 characters), and a cost that is no amount is left
+        out. Nothing happens where nobody is told."""
         running = self._current_call().running
         if running is not None:
-            running.note(downstream_request_id=downstream_request_id, cost=cost, undo=undo)
+            running.note(
+                downstream_request_id=visible(str(downstream_request_id or ""), _LONGEST_ID),
+                cost=None if cost is None else amount(cost),
+                undo=visible(str(undo or ""), _LONGEST_UNDO),
+            )
 
     def http(self) -> httpx2.AsyncClient:
         """A client that reaches the `egress` hosts of the resource's isolation and no other, never with the token of

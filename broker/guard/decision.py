@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from broker.guard.fetch import Answer, RequestFailed
 from broker.guard.jsonrpc import Message, dumped
 from broker.guard.obligations import Obligations, paths
+from broker.guard.texts import visible
 from broker.guard.verifier import VerifiedToken
 from broker.protocol import jcs
 
@@ -55,7 +56,7 @@ class Question:
     def intent(self) -> str | None:
         """Why, in the client's words."""
         found = _meta(self.message, _INTENT)
-        return found[:_LONGEST_INTENT] if found else None
+        return visible(found, _LONGEST_INTENT) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ def key_of(token: VerifiedToken, message: Message, session: str | None, *, keyed
     """
     named = _meta(message, _KEY)
     if named is not None:
-        return named if len(named) <= _LONGEST_KEY else f"long:{_digest(named.encode('utf-8', 'replace'))}"
+        plain = visible(named, _LONGEST_KEY) == named
+        return named if plain else f"long:{_digest(named.encode('utf-8', 'surrogatepass'))}"
     if not keyed:
         return None
     try:

@@ -142,7 +142,7 @@ class Guard(Calls):
         publisher = Publisher(requests.get, keys, clock, issuer, resource_id, client_id, own)
         known = publisher.now()
         decisions = Decisions(requests.post_json, known.resource, own)
-        outcomes = Outcomes(requests.post_json, own)
+        outcomes = Outcomes(requests.post_json, own, clock=clock)
         given = {
             "resource": known.resource,
             "resource_name": known.name,

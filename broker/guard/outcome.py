@@ -6,9 +6,10 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
+from broker.guard.clock import Clock, system
 from broker.guard.decision import PostJson
 from broker.guard.fetch import RequestFailed
 from broker.guard.jsonrpc import dumped
@@ -18,26 +19,42 @@ from broker.protocol import jcs
 _log = logging.getLogger(__name__)
 _MOST, _MOST_TOGETHER = 10_000, 200
 _SOON_SECONDS = 0.1
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0)
-"""Seconds before each further attempt; after the last of them a report is given up."""
-_TAKEN = frozenset({200, 400, 404, 409, 413})
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds before each further attempt, and the last of them before all that follow."""
+_GIVEN_UP_SECONDS = 3600.0
+_MALFORMED = frozenset({400, 413})
+"""Answers to something that the door cannot read, which may be a part of what was sent."""
+_TAKEN = frozenset({200, 404, 409}) | _MALFORMED
 """Answers after which nothing is gained by saying it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """To the door `issuer`: the outcome of a decision, or (`decided` False) a call that this guard let through."""
+    """To the door `issuer`: the outcome of a decision, or (`decided` False) a call that this guard let through.
+
+    `since`: when it began to wait, in epoch seconds.
+    """
 
     issuer: str
     members: Mapping[str, object] = field(repr=False)
     decided: bool = True
+    since: float = 0.0
 
 
 class Outcomes:
-    """Tells in order, in a thread of its own; at most 10,000 reports wait, more are given up, with a warning."""
+    """Tells in a thread of its own, in order while the door takes what it is told.
 
-    def __init__(self, post: PostJson, credentials: Mapping[str, str], soon: float = _SOON_SECONDS) -> None:
-        self._post, self._credentials, self._soon = post, credentials, soon
+    At most 10,000 reports wait, more are given up, and so is each that has waited for an hour; with a warning.
+    """
+
+    def __init__(
+        self,
+        post: PostJson,
+        credentials: Mapping[str, str],
+        soon: float = _SOON_SECONDS,
+        clock: Clock = system,
+    ) -> None:
+        self._post, self._credentials, self._soon, self._clock = post, credentials, soon, clock
         self._waiting: deque[Report] = deque()
         self._lock, self._wake, self._sending = threading.Lock(), threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
@@ -56,8 +73,11 @@ class Outcomes:
     def flush(self) -> bool:
         """Tell of everything that waits, once; whether nothing is left."""
         with self._sending:
+            self._give_up()
             while batch := self._next():
                 if not self._told(batch):
+                    with self._lock:
+                        self._waiting.rotate(-len(batch))  # what a door chokes on holds up nothing behind it
                     return False
                 self._done(len(batch))
         return True
@@ -67,7 +87,7 @@ class Outcomes:
             if len(self._waiting) >= _MOST:
                 _log.warning("A report of a call is given up: too many wait.")
                 return
-            self._waiting.append(report)
+            self._waiting.append(replace(report, since=self._clock()))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="guard-outcomes", daemon=True)
                 self._thread.start()
@@ -92,6 +112,8 @@ class Outcomes:
             status = self._post(url, dumped(members), self._credentials).status
         except RequestFailed:
             return False
+        if status in _MALFORMED and (parts := _parts(batch)):
+            return all(self._told([part]) for part in parts)
         if status != 200 and status in _TAKEN:
             _log.warning("The broker does not take a report of a call (%d).", status)
         return status in _TAKEN
@@ -101,6 +123,16 @@ class Outcomes:
             for _ in range(count):
                 self._waiting.popleft()
 
+    def _give_up(self) -> None:
+        oldest = self._clock() - _GIVEN_UP_SECONDS
+        with self._lock:
+            kept = [report for report in self._waiting if report.since > oldest]
+            gone = len(self._waiting) - len(kept)
+            if gone:
+                self._waiting = deque(kept)
+        if gone:
+            _log.warning("Reports of %d calls are given up: the broker does not take them.", gone)
+
     def _work(self) -> None:
         pause = threading.Event()  # never set: what waits on it waits its seconds
         while True:
@@ -109,14 +141,17 @@ class Outcomes:
             pause.wait(self._soon)
             attempt = 0
             while not self.flush():
-                if attempt < len(_PAUSES):
-                    pause.wait(_PAUSES[attempt])
-                    attempt += 1
-                    continue
-                with self._sending:
-                    batch = self._next()
-                    self._done(len(batch))
-                _log.warning("Reports of %d calls are given up: the broker does not take them.", len(batch))
+                pause.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+                attempt += 1
+
+
+def _parts(batch: Sequence[Report]) -> list[Report]:
+    """What may be read where the whole was not: each report alone, and a single one without the tool's answer."""
+    if len(batch) > 1:
+        return list(batch)
+    [report] = batch
+    members = {name: value for name, value in report.members.items() if name != "result"}
+    return [replace(report, members=members)] if "result" in report.members else []
 
 
 def _of(told: Told | None) -> dict[str, object]:

@@ -101,7 +101,7 @@ class Desk:
     def __post_init__(self) -> None:
         http = Http(self.clock, httpx2.Client(transport=httpx2.MockTransport(self.broker)))
         credentials = basic("tickets-server", "secret")
-        self.outcomes = Outcomes(http.post_json, credentials, soon=3600.0)  # told by `flush` alone
+        self.outcomes = Outcomes(http.post_json, credentials, 3600.0, self.clock)  # told by `flush` alone
         control = Control(
             lambda: self.catalogue,
             self.clock,
