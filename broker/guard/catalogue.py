@@ -15,7 +15,8 @@ class Tool:
     """`impact` is its class; None: not known, as of tools that were given by hand. `open`: it is within the stage.
 
     `keyed`: a call needs an idempotency key. `digest` is of the definition that somebody looked at; `changed`: the
-    server says something else by now.
+    server says something else by now. `by_catalogue`: its calls may be told of afterwards. `approval`: somebody may
+    have to allow one.
     """
 
     name: str
@@ -26,12 +27,19 @@ class Tool:
     open: bool = True
     keyed: bool = False
     obligations: Obligations = field(default_factory=Obligations)
+    by_catalogue: bool = False
+    approval: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """What is decided of a call is all that may be called: nothing goes with it that nobody looked at."""
+        return self.approval or self.keyed
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """`tools` None: any tool may be called. `sign_ins`: the sign-in that a scope takes. `record_after`: calls of
-    `read` tools are told of afterwards."""
+    tools that the catalogue decides are told of afterwards."""
 
     tools: Mapping[str, Tool] | None
     implies: Mapping[str, Collection[str]] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.guard import elicitation
 from broker.guard.catalogue import READ, Catalogue, CatalogueUnavailable, Source, Tool
 from broker.guard.clock import Clock, unique
 from broker.guard.decision import Decisions, Denial, Permit, Question, Unanswered, key_of
@@ -13,6 +14,9 @@ from broker.guard.running import Running
 from broker.guard.verifier import VerifiedToken
 from broker.protocol import definition, details
 from broker.protocol import scope as scope_rules
+
+_LOOKED_AT = frozenset({"name", "arguments", "_meta", "task", "inputResponses"})
+"""What a call may consist of, where nothing else than what was decided is called. Answers: to the guard's own page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,14 @@ class Control:
         if self._decisions is None or self._outcomes is None:
             return None
         tool = (catalogue.tools or {}).get(message.tool or "")
+        wrong = unlooked(message, exact=tool is not None and tool.exact)
+        if wrong is not None:
+            return wrong
         digest = self._served.get(message.tool or "")
         key = key_of(token, message, session, keyed=tool is not None and tool.keyed)
         question = Question(token, text, message, unique(), digest, key)
         after = catalogue.record_after and details.approval(token.details) is None
-        if tool is not None and after and tool.impact == READ:
+        if tool is not None and after and tool.by_catalogue and tool.impact == READ:
             answer = _by_catalogue(tool, question)
         else:
             try:
@@ -134,6 +141,19 @@ class Control:
         if isinstance(answer, Permit):
             return Running(question, answer, self._outcomes.ended, self._clock())
         return answer
+
+
+def unlooked(message: Message, *, exact: bool) -> Denial | None:
+    """Why a call asks for something that no decision can be about. `exact`: what is looked at is all there may be."""
+    arguments, responses = message.params.get("arguments"), message.params.get("inputResponses")
+    if arguments is not None and not isinstance(arguments, Mapping):
+        return Denial("invalid_arguments", {"errors": [{"keyword": "type"}]})
+    if message.method != "tools/call" or not exact:
+        return None
+    beyond = {name for name in message.params if name not in _LOOKED_AT}
+    if responses is not None and not (isinstance(responses, Mapping) and set(responses) <= {elicitation.KEY}):
+        beyond.add("inputResponses")
+    return Denial("beyond", {"members": sorted(beyond)}) if beyond else None
 
 
 def _by_catalogue(tool: Tool, question: Question) -> Permit | Denial:

@@ -18,6 +18,8 @@ _WORDS: Mapping[str, str] = {
     "tool_changed": "The definition of this tool has changed, and nobody has reviewed it. It works again once "
     "an administrator has.",
     "invalid_arguments": "The arguments are not what this tool takes. Look at its schema and correct them.",
+    "beyond": "This call carries something beside its arguments, which nobody could look at before it is made. "
+    "Send the name of the tool and its arguments alone.",
     "policy_denied": "The policy does not allow this call, and trying again will not change that.",
     "in_progress": "The same call is running already. Wait for its answer instead of sending it again.",
     "duplicate": "This call was made already, and it is not made twice.",
@@ -116,6 +118,8 @@ def _detail(denial: Denial) -> str:
     match denial.reason, denial.members:
         case "invalid_arguments", {"errors": list(errors)}:
             return "Wrong: " + "; ".join(_error(error) for error in errors[:10]) + "." if errors else ""
+        case "beyond", {"members": list(members)}:
+            return f"Leave out: {', '.join(str(name)[:80] for name in members[:10])}."
         case "duplicate", {"outcome": Mapping() as outcome}:
             said = [f"{name} {outcome[name]}" for name in _SHOWN_OF_AN_OUTCOME if outcome.get(name)]
             return f"What became of it: {', '.join(said)}." if said else ""

@@ -184,6 +184,8 @@ def _tool(members: Mapping[str, object]) -> Tool:
         members["open"] is True,
         members["keyed"] is not False,
         obligations_of(members["obligations"]),
+        by_catalogue=members.get("by_catalogue") is True,
+        approval=members.get("approval") is not False,
     )
 
 
