@@ -148,6 +148,7 @@ class Judge:
         rules.require_scope(resource, tool, token, now)
         if arguments is None:
             raise Refused(Why.INVALID_ARGUMENTS, "no object", errors=[_NO_OBJECT])
+        rules.require_normal(question)
         self._require_arguments(tool, arguments)
         rules.require_details(resource, tool, token, arguments)
         if keyed:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from broker.control.classes import DEFAULTS, keeps_arguments, max_output, rule
 from broker.control.model import Refused, Why
+from broker.decisions import uris
 from broker.decisions.model import AROUND, CALLS, NOTIFICATIONS, TOOLS_CALL, Question
 from broker.denials.model import Kind, Target, tool_id
 from broker.estate import rules as estate_rules
@@ -139,6 +140,14 @@ def require_details(
         scope=scope_rules.render(tool.scopes),
         authorization_details_types=list(details.TYPES),
     )
+
+
+def require_normal(question: Question) -> None:
+    """A resource is named as policies look at it, and not in another way that its server takes for the same."""
+    if question.kind == CALLS["resources/read"].kind and not uris.normal(question.id):
+        raise Refused(
+            Why.INVALID_ARGUMENTS, "uri", errors=[{"pointer": "/arguments/uri", "keyword": "format"}]
+        )
 
 
 def require_key(tool: Tool, question: Question) -> None:

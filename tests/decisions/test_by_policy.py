@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from broker.control.policy.model import PolicyText
-from broker.estate.model import Impact, Stage
+from broker.estate.model import ApprovalRule, Impact, Stage
 from tests.deciding import ask, denied, desk, permitted, scoped, tool
 from tests.lab import Lab
 
@@ -83,6 +83,67 @@ def test_policies_see_what_is_read_beside_tools(lab: Lab, method: str, kind: str
     )
     denied(lab, "policy_denied", token, "file:///secret", method=method, kind=kind)
     permitted(lab, token, "file:///open", method=method, kind=kind)
+
+
+METHODS = [("resources/read", "resource"), ("resources/subscribe", "resource"), ("prompts/get", "prompt")]
+
+
+@pytest.mark.parametrize(("method", "kind"), METHODS)
+def test_a_method_with_an_entry_in_the_catalogue_is_held_to_its_class(
+    lab: Lab, method: str, kind: str
+) -> None:
+    token = scoped(lab, "tickets:read")
+    how = {"method": method, "kind": kind, "idempotency_key": "k"}
+    for impact in (Impact.EXTERNAL_WRITE, Impact.REVERSIBLE_WRITE):
+        desk(lab, tool(method, "tickets:read", impact=impact))
+        assert "access_request" in denied(lab, "approval_required", token, "file:///a", **how)
+        said = lab.last("decision.made")["change"]["policies"]
+        assert said == [f"mcp.{impact}", "mcp.documents", f"mcp.{impact}.approval"]
+    desk(lab, tool(method, "tickets:read", approval=ApprovalRule(("approver",))))
+    denied(lab, "approval_required", token, "file:///a", **how)
+    desk(lab, tool(method, "tickets:read", impact=Impact.SENSITIVE_READ))
+    permitted(lab, token, "file:///a", **how)
+    demote(lab)
+    denied(lab, "policy_denied", token, "file:///a", **{**how, "idempotency_key": "l"})
+    desk(lab, tool(method, "tickets:read"))
+    permitted(lab, token, "file:///a", **{**how, "idempotency_key": "l"})
+
+
+@pytest.mark.parametrize("action", ["read", "call"])
+def test_what_forbids_the_method_or_the_call_forbids_both(lab: Lab, action: str) -> None:
+    desk(lab, tool("resources/read", "tickets:read"))
+    token, how = scoped(lab, "tickets:read"), {"method": "resources/read", "kind": "resource"}
+    permitted(lab, token, "file:///a", **how)
+    bring(lab, f'@id("no") forbid (principal, action in Action::"{action}", resource);')
+    denied(lab, "policy_denied", token, "file:///a", **how)
+    assert lab.last("decision.made")["detail"] == "no"
+
+
+URIS = [
+    ("file:///a/../secret", "file:///secret"),
+    ("file:///./a", "file:///a"),
+    ("file:///a/%2e%2E/b", "file:///a%2Fb"),
+    ("file:///%73ecret", "file:///secret"),
+    ("FILE:///a", "file:///a"),
+    ("https://CRM.example/a", "https://crm.example/A"),
+    ("https://crm.example:443/a", "https://crm.example:444/a"),
+    ("https://crm.example:/a", "https://crm.example/a:"),
+    ("https://\uff43rm.example/a", "https://crm.example/\uff43"),
+    ("file:///a\\..\\b", "file:///a/b"),
+    ("file:///se\tcret", "file:///se%09cret"),
+    (" file:///a", "file:///a b"),
+    ("note:..", "note:a..b"),
+    ("https://crm.example/..", "https://crm.example/...?x=/../"),
+]
+
+
+@pytest.mark.parametrize("method", ["resources/read", "resources/subscribe"])
+@pytest.mark.parametrize(("other", "plain"), URIS)
+def test_a_resource_is_named_in_one_way(lab: Lab, method: str, other: str, plain: str) -> None:
+    token, how = scoped(lab, "tickets:read"), {"method": method, "kind": "resource"}
+    permitted(lab, token, plain, **how)
+    context = denied(lab, "invalid_arguments", token, other, **how)
+    assert context["errors"] == [{"pointer": "/arguments/uri", "keyword": "format"}]
 
 
 def demote(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from broker.control.policy import question, reading, store
 from broker.control.policy.arguments import Unsayable
 from broker.control.policy.model import CALL, OBTAIN, SERVER, Policy, PolicyText, Weighed
 from broker.control.policy.question import Asker
-from broker.control.policy.rules import Rules
+from broker.control.policy.rules import Rules, both
 from broker.control.policy.schema import tool_id
 from broker.estate import rules as estate_rules
 from broker.estate.model import ApprovalRule, Resource
@@ -126,7 +126,17 @@ class Policies:
 
 
 def weighed(rules: Rules, act: Act, now: float, action: str = CALL) -> Weighed:
-    """What these rules say of an act."""
+    """What these rules say of an act; where the catalogue has an entry for the method `action`, of it as a call too."""
+    found = _weighed(rules, act, now, action)
+    if action == CALL or all(tool is not act.tool for tool in act.resource.tools):
+        return found
+    called = _weighed(rules, act, now, CALL)
+    return (
+        both(called, found) if called.permitted and found.permitted else found if called.permitted else called
+    )
+
+
+def _weighed(rules: Rules, act: Act, now: float, action: str) -> Weighed:
     looks = rules.looks(*((CALL, tool_id(act.resource, act.tool)) if action == CALL else (action,)))
     try:
         return rules.weigh(question.of_act(act, action, now, looks), now)

@@ -80,6 +80,15 @@ class Rules:
         return answer.allowed, tuple(sorted(answer.diagnostics.reasons)), None
 
 
+def both(one: Weighed, other: Weighed) -> Weighed:
+    """Of two that permit: what either says."""
+    return Weighed(
+        tuple(dict.fromkeys((*one.permits, *other.permits))),
+        asks=tuple(dict.fromkeys((*one.asks, *other.asks))),
+        relaxed=tuple(dict.fromkeys((*one.relaxed, *other.relaxed))),
+    )
+
+
 @lru_cache(maxsize=1024)
 def _read(entities: str) -> cedarpy.Entities:
     """Who asks about what comes again and again, and reading it is half of an evaluation. ValueError."""
