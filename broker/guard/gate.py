@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from broker.guard import denied, elicitation, jsonrpc
+from broker.guard import denied, elicitation, jsonrpc, methods
 from broker.guard.agreement import HEADER_MISMATCH, disagreement
 from broker.guard.catalogue import CatalogueUnavailable
 from broker.guard.challenges import ScopesFor, by_proof, challenged, refused, uncovered, undecided
@@ -139,6 +139,10 @@ class Gate:
         wrong = disagreement(entered.request, messages)
         if wrong is not None:
             return reply(400, jsonrpc.error(messages[0].id, HEADER_MISMATCH, wrong))
+        for message in messages if self._guard.control.decides else ():
+            if (why := methods.unknown(message)) is not None:
+                told = 200 if message.id is not None and len(messages) == 1 else 400
+                return reply(told, jsonrpc.error(message.id, -32601, why))
         try:
             weak = uncovered(self._guard, entered.token, messages, self._scopes_for)
         except CatalogueUnavailable:

@@ -267,10 +267,11 @@ def test_a_token_for_one_approved_act_is_good_where_each_call_is_decided(app, gu
 
 
 def test_a_read_that_was_approved_is_decided_also_where_reads_are_told_of_afterwards(issuer, clock) -> None:
-    from broker.guard.catalogue import Catalogue
-    from tests.guard.desk import TOOLS, Desk
+    from broker.guard.catalogue import Catalogue, Tool
+    from tests.guard.desk import Desk
 
-    desk = Desk(issuer, clock, catalogue=Catalogue(dict(TOOLS), record_after=True))
+    tools = {"search": Tool("search", ("tickets:read",), "read", by_catalogue=True)}
+    desk = Desk(issuer, clock, catalogue=Catalogue(tools, record_after=True))
     approved = {**APPROVED, "tools": ["search"]}
     assert desk.call("search", authorization_details=[approved]).status_code == 200
     assert len(desk.broker.asked) == 1
