@@ -1,13 +1,13 @@
 """Policies in the estate file (docs/policy.md): Cedar text, in a file beside it or written down, and back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from broker.admin.model import Holdings, Problem, Wanted
 from broker.control.policy import reading
-from broker.control.policy.model import SERVER, Fault, PolicyText
+from broker.control.policy.model import SERVER, Fault, PolicyText, Unreadable
 from broker.estate.model import Resource
 
 Shape = dict[str, object]
@@ -60,6 +60,18 @@ def faults(held: PolicyText, resources: Iterable[Resource]) -> list[Fault]:
     return reading.check(held.text, seen, held.tenant)
 
 
+def unsigned(held: PolicyText, users: Container[str]) -> Iterator[Fault]:
+    """Those who are said to have signed that an approval is needless, and are none of these users."""
+    try:
+        policies = reading.read(held.text, held.tenant)
+    except Unreadable:
+        return
+    for policy in policies:
+        for name in policy.signed_by:
+            if name not in users:
+                yield Fault(policy.line, policy.id, f"@signed_by names {name}, and there is no such user")
+
+
 def check(after: Holdings, joined: Sequence[Resource], wanted: Wanted) -> Iterator[Problem]:
     """Each text in the estate as it will be; `joined` are its resources with what is kept of their tools."""
     for held in after.policies.values():
@@ -67,7 +79,8 @@ def check(after: Holdings, joined: Sequence[Resource], wanted: Wanted) -> Iterat
         if held.tenant != SERVER and held.tenant not in after.tenants:
             yield Problem(f"{path}.tenant", f"there is no tenant {held.tenant}")
             continue
-        for fault in faults(held, joined):
+        signed = unsigned(held, after.users) if ("policy", held.tenant) in wanted.holdings.held else ()
+        for fault in (*faults(held, joined), *signed):
             yield Problem(path, str(fault))
 
 

@@ -28,7 +28,9 @@ _OF = click.option("--tenant", default=SERVER, help="As policies of this tenant.
 def check(file: Path, tenant: str, data: Path | None, database: str | None, output: str) -> None:
     """Whether the policies in FILE fit the estate; exit code 1 when not."""
     with opened(Place(data, database)) as broker:
-        found = _faults(broker, _text(file), tenant)
+        text = _text(file)
+        signed = policy_entry.unsigned(PolicyText(tenant, text), apply_of(broker).holdings().users)
+        found = [*_faults(broker, text, tenant), *signed]
     if output == JSON or found:
         listed: list[dict[str, object]] = [
             {"line": fault.line, "policy": fault.policy, "text": fault.text} for fault in found

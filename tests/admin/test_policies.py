@@ -143,12 +143,27 @@ def test_a_policy_is_held_against_what_is_known_of_arguments_and_a_review_can_ta
 
 def test_a_diagnosis_names_what_makes_approvals_needless_no_more(held: Desk) -> None:
     text = """
-    @id("small") @relaxes("approval") @cites("r") @expires("2027-01-16T00:00:00Z") @signed_by("bob, carol")
+    @id("small") @relaxes("approval") @cites("r") @expires("2027-01-16T00:00:00Z") @signed_by("bob, alice")
     permit (principal, action == Action::"tickets/refund", resource);
     """
     held.apply.apply(wanted(f"policies: {{text: '{text}'}}"), ORIGIN)
     assert levels(held, now=START)["policies.relaxed"] is Level.OK
     assert levels(held, now=START + 86400)["policies.relaxed"] is Level.WARN
+
+
+def test_what_makes_an_approval_needless_is_signed_by_two_whom_there_are(held: Desk) -> None:
+    text = """
+    policies: {text: '@id("small") @relaxes("approval") @cites("r") @expires("2027-01-16T00:00:00Z")
+        @signed_by("SIGNED") permit (principal, action == Action::"tickets/refund", resource);'}
+    """
+    for signed, missing in (("bob, carol", "carol"), ("bob, Alice", "Alice")):
+        found = refused(held, text.replace("SIGNED", signed))
+        assert found == [f"policies[0]: line 1: small: @signed_by names {missing}, and there is no such user"]
+    assert "signed by two" in refused(held, text.replace("SIGNED", "bob, BOB"))[0]
+    held.put(text.replace("SIGNED", "bob, alice"))
+    assert versions(held) == {"*": 1}
+    gone = held.apply.apply(wanted("{}"), ORIGIN, removal=lambda *_: {("user", "bob")})
+    assert [change.id for change in gone] == ["bob"], "a signature keeps nobody"
 
 
 def resources(desk: Desk) -> list[Resource]:

@@ -91,6 +91,12 @@ def test_a_text_without_policies_and_one_with_many_are_read() -> None:
             RELAXES.replace("bob, carol", "bob, Bob ,"),
             "line 1: x: what relaxes an approval was signed by two",
         ),
+        (
+            RELAXES.replace(
+                ");", ') when { !(!([resource.impact].contains("x") || resource.impact like "ext*")) };'
+            ),
+            "line 1: x: what relaxes an approval is about exact calls",
+        ),
         ("/" * (reading.LONGEST + 1), "line 1: the text is longer than"),
     ],
 )
@@ -296,3 +302,32 @@ def test_the_examples_of_the_documentation_fit() -> None:
     assert len(examples) == 5
     for example in examples:
         assert reading.check(example, [replace(DESK, tools=tools), payroll]) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "wish", "hint"),
+    [
+        (
+            '== Action::"tickets/refund"',
+            "arguments.nope == 1",
+            "review the tool (broker resource tools import)",
+        ),
+        (
+            '== Action::"tickets/refund"',
+            "arguments.text == 1",
+            "write context.arguments has text && before it",
+        ),
+        (
+            '== Action::"tickets/refund"',
+            "arguments.to.name == 1",
+            "write context.arguments has to && before it",
+        ),
+        ('in Action::"call"', "arguments.text == 1", "only a policy about one tool looks at arguments"),
+    ],
+)
+def test_what_is_wrong_with_arguments_is_said_with_what_to_do(action: str, wish: str, hint: str) -> None:
+    schema = {**SCHEMA, "required": []}
+    tools = tuple(replace(tool, schema=schema if tool.name == "refund" else None) for tool in DESK.tools)
+    text = f'@id("x") forbid (principal, action {action}, resource) when {{ context.{wish} }};'
+    found = reading.check(text, [replace(DESK, tools=tools)])
+    assert any(f": {hint}" in fault.text for fault in found), found

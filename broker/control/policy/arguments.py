@@ -1,14 +1,19 @@
 """JSON Schema 2020-12, as far as Cedar has types for it: what policy sees of the arguments of a call."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
+from broker.control.policy.model import CALL
+
 _DEEPEST = 4
 _LONGEST = 2**63
 _PLACES = Decimal("0.0001")
 _LARGEST = Decimal(2**63 - 1) * _PLACES
+_UNKNOWN = re.compile(r"attribute `arguments\.[^`]*` in context .* not found")
+_OPTIONAL = re.compile(r"optional attribute `arguments\.([^`]*)`")
 
 
 class Unsayable(ValueError):
@@ -62,6 +67,19 @@ def typed(kind: Kind) -> dict[str, object]:
                     for name, (member, required) in kind.members.items()
                 },
             }
+
+
+def plainly(fault: str) -> str:
+    """What Cedar finds wrong with a policy about arguments, and what to do about it."""
+    if _UNKNOWN.search(fault) and f'Action::"{CALL}"' in fault:
+        return f"{fault}: only a policy about one tool looks at arguments"
+    if _UNKNOWN.search(fault):
+        return f"{fault}: review the tool (broker resource tools import), or give its schema"
+    if found := _OPTIONAL.search(fault):
+        path = "context.arguments." + found[1]
+        whole, _, last = path.rpartition(".")
+        return f"{fault}: write {whole} has {last} && before it"
+    return fault
 
 
 def said(kind: Kind, value: object, name: str = "arguments") -> object:

@@ -25,7 +25,8 @@ class Policy:
 
     `actions` are the ids that its head names (None: it is about every action), `looks` the members of the context that
     its conditions look at. `asks`: where it forbids, somebody may allow. `relaxes_until` (epoch seconds): it permits
-    nothing, but while it counts, what it is true of needs nobody's approval by default. `says`: what it says to people.
+    nothing, but while it counts, what it is true of needs nobody's approval by default: for that the users of
+    `signed_by` answer. `says`: what it says to people.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Policy:
     permits: bool
     asks: bool = False
     relaxes_until: float | None = None
+    signed_by: tuple[str, ...] = ()
     says: str | None = None
     actions: frozenset[str] | None = None
     looks: frozenset[str] = frozenset()

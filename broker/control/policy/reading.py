@@ -8,7 +8,7 @@ from functools import cache
 
 import cedarpy
 
-from broker.control.policy import builtin, schema
+from broker.control.policy import arguments, builtin, schema
 from broker.control.policy.model import CALL, SERVER, Fault, Policy, Unreadable
 from broker.estate.model import Resource
 
@@ -77,7 +77,7 @@ def check(text: str, resources: Iterable[Resource], tenant: str = SERVER) -> lis
         said = sorted(
             {error.error.removeprefix(f"for policy `{own}`, ") for error in wrong if error.policy_id == own}
         )
-        faults += [Fault(policy.line, policy.id, one) for one in said[:_MOST]]
+        faults += [Fault(policy.line, policy.id, arguments.plainly(one)) for one in said[:_MOST]]
         if len(said) > _MOST:
             faults.append(Fault(policy.line, policy.id, f"and {len(said) - _MOST} more of that kind"))
     if wrong and not faults:
@@ -141,10 +141,15 @@ def _policy(
     looks = frozenset(_looks(document.get("conditions")))
     if notes.get("asks") == APPROVAL and "approved" not in looks:
         wrong.append("what asks for an approval gives way to one: unless { context.approved }")
-    until = None
+    until: float | None = None
+    signed: tuple[str, ...] = ()
     if notes.get("relaxes") == APPROVAL:
-        until = _moment(notes.get("expires"))
+        until, signed = _moment(notes.get("expires")), _signed(notes)
         wrong += [] if built_in else list(_unproven(notes, until))
+        if _matches(document.get("conditions")):
+            wrong.append(
+                "what relaxes an approval is about exact calls: compare with ==, in or numbers, not with like"
+            )
     if wrong:
         raise Unreadable([Fault(line, name if isinstance(name, str) else None, text) for text in wrong])
     assert isinstance(name, str)
@@ -155,6 +160,7 @@ def _policy(
         permits,
         asks=notes.get("asks") == APPROVAL,
         relaxes_until=until,
+        signed_by=signed,
         says=notes.get("says"),
         actions=actions,
         looks=looks,
@@ -181,9 +187,20 @@ def _unproven(notes: Mapping[str, object], until: float | None) -> Iterator[str]
         yield 'what relaxes an approval cites the report that says it can: @cites("…")'
     if until is None:
         yield 'what relaxes an approval ends: @expires("2027-01-31T00:00:00Z")'
-    names = {one.strip().casefold() for one in str(notes.get("signed_by", "")).split(",")} - {""}
-    if len(names) < 2:
+    if len({name.casefold() for name in _signed(notes)}) < 2:
         yield 'what relaxes an approval was signed by two: @signed_by("alice, bob")'
+
+
+def _signed(notes: Mapping[str, object]) -> tuple[str, ...]:
+    names = (name.strip() for name in str(notes.get("signed_by", "")).split(","))
+    return tuple(name for name in names if name)
+
+
+def _matches(value: object) -> bool:
+    """Whether an expression holds a text against a pattern."""
+    if isinstance(value, Mapping):
+        return "like" in value or any(_matches(inner) for inner in value.values())
+    return isinstance(value, list) and any(_matches(item) for item in value)
 
 
 def _moment(value: object) -> float | None:
