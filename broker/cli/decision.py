@@ -30,6 +30,8 @@ def list_command(
         found = broker.world.database.read(
             lambda tx: broker.decisions.keys.listed(tx, only_open=only_open, resource=resource, most=most)
         )
+        if not found and resource is not None and resource not in broker.estate().resources:
+            raise NotFound(f"There is no resource {resource}.")
     rows([_row(permit) for permit in found], ("id", "made", "resource", "tool", "user", "status"), output)
 
 

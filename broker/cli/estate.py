@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from broker.admin import tool_lint
+from broker.admin.doctor import Level
 from broker.admin.export import export
 from broker.admin.load import load
 from broker.admin.model import Change
@@ -25,10 +27,15 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def apply_command(
     file: Path, dry_run: bool, prune: bool, data: Path | None, database: str | None, output: str
 ) -> None:
-    """Make the estate what FILE says; prints what changes."""
+    """Make the estate what FILE says; prints what changes, and warns of what a model would confuse since then."""
     with opened(Place(data, database)) as broker:
+        before = tool_lint.findings([*broker.estate().resources.values()])
         changes = apply_of(broker).apply(load(file), origin_of(broker), dry_run=dry_run, prune=prune)
+        after = tool_lint.findings([*broker.estate().resources.values()])
     show(changes, output, dry_run)
+    for finding in after:
+        if finding.level is Level.WARN and finding not in before:
+            click.echo(f"Warning: {finding.what} {finding.fix}", err=True)
 
 
 @click.command("export")

@@ -76,8 +76,8 @@ def _token(record: Mapping[str, object]) -> str:
 
 
 def _more(record: Mapping[str, object]) -> str:
-    """What else tells records apart: what an administrator changed, a count, the detail of a refusal."""
-    parts = []
+    """What else tells records apart: the tool, an approval and who answered it, what changed, a count, a detail."""
+    parts = [f"{name} {text(record[name])}" for name in ("tool", "approval", "approver") if record.get(name)]
     change = record.get("change")
     if isinstance(change, Mapping):
         parts.append(_change(change))

@@ -35,9 +35,19 @@ def test_calls_are_listed_and_what_nobody_reported_is_open(
         ("dec-a", "failed"),
     ]
     assert [one["id"] for one in told("decision", "list", "--open")] == ["dec-b"]
-    assert told("decision", "list", "--resource", "resource-a", "--open") == []
+    assert [one["id"] for one in told("decision", "list", "--resource", "resource-a")] == ["dec-a"]
     assert [one["id"] for one in told("decision", "list", "--most", "1")] == ["dec-b"]
     assert "dec-b" in run("decision", "list").stdout
+
+
+def test_a_resource_that_there_is_not_is_not_one_without_calls(
+    tmp_path: Path, told: Callable[..., object], run: Run
+) -> None:
+    path = tmp_path / "estate.yaml"
+    path.write_text(ESTATE)
+    run("apply", str(path))
+    assert told("decision", "list", "--resource", "tickets") == []
+    assert "There is no resource nope." in run("decision", "list", "--resource", "nope", code=3).output
 
 
 def test_one_is_shown_with_what_became_of_it(two: None, told: Callable[..., object], run: Run) -> None:

@@ -85,3 +85,15 @@ def test_cells_read_as_words(capsys) -> None:
     rows([], ("id",), "table")
     rows([], ("id",), "json")
     assert capsys.readouterr().out == "none\n[]\n"
+
+
+def test_a_call_tells_its_tool_and_who_allowed_it() -> None:
+    call = {
+        **EXCHANGE,
+        "fact": "decision.made",
+        "tool": "refund",
+        "approval": "apr_1",
+        "approver": "bob",
+        "change": {"impact": "external_write"},
+    }
+    assert story([call]).splitlines()[1].endswith("tool refund; approval apr_1; approver bob; external_write")

@@ -225,3 +225,24 @@ def test_a_server_inside_is_asked_only_where_the_operator_names_its_origin(
     assert "lists 4 tools" in run("resource", "tools", "import", "tickets").output
     monkeypatch.setenv("BROKER_CATALOGUE_ORIGINS", json.dumps([server.url]))
     assert "catalogue_origins" in run("resource", "tools", "import", "tickets", code=1).output
+
+
+def test_an_estate_that_is_applied_warns_of_the_tools_that_it_changes_and_of_no_others(
+    run: Run, tmp_path: Path
+) -> None:
+    value, path = yaml.safe_load(ESTATE), tmp_path / "estate.yaml"
+    said = {"schema": {"type": "object"}, "description": "Look through open tickets by a text in them."}
+
+    def applied(*tools: dict[str, object], form: tuple[str, ...] = ()) -> str:
+        value["resources"][0]["tools"] = list(tools)
+        path.write_text(yaml.safe_dump(value))
+        return run("apply", str(path), *form).stderr
+
+    read = {"scopes": ["tickets:read"], "impact": "read", **said}
+    first = {"name": "search_tickets", **read}
+    assert applied(first) == ""
+    told = applied(first, {"name": "find_ticket", **read})
+    assert told.count("Warning: ") == 1
+    assert "search_tickets and find_ticket of tickets can be confused" in told
+    assert applied(first, {"name": "find_ticket", **read}) == "", "it said so when they came"
+    assert "close of tickets says less" in applied(first, {"name": "close", **read, "description": "Closes."})
