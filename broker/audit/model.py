@@ -117,7 +117,8 @@ class Fact:
 
     `reason` is a `Reason`, of a decision one of those that a decision answers with (`control.model.Why`).
     `arguments_digest` is of the whole act, to which an approval is bound. `approver` is a user, as `subject` may be.
-    `arguments` and `intent` are a client's words, kept beside the record as personal values are.
+    `arguments` and `intent` are a client's words, `words` those of who answered: kept beside the record, as personal
+    values are.
     `initiator` is the address from which a device began what somebody answers from another (`source`).
     """
 
@@ -149,6 +150,7 @@ class Fact:
     result_digest: str | None = None
     result_size: int | None = None
     initiator: str | None = None
+    words: str | None = None
     change: dict[str, object] = field(default_factory=dict)
 
 

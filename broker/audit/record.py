@@ -15,7 +15,7 @@ from broker.runtime.entropy import Entropy
 from broker.runtime.log import without_secrets
 from broker.runtime.metrics import count_fact
 
-PERSONAL = ("subject", "approver", "source", "initiator", "intent", "arguments")
+PERSONAL = ("subject", "approver", "source", "initiator", "intent", "arguments", "words")
 
 
 class Recorder:
@@ -113,6 +113,7 @@ def _members(fact: Fact, origin: Origin | None, identifier: str, now: float) -> 
         "result_digest": fact.result_digest,
         "result_size": fact.result_size,
         "initiator": fact.initiator,
+        "words": without_secrets(fact.words) if fact.words else None,
         "count": fact.count,
         "change": fact.change or None,
     }

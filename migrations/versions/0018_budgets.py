@@ -27,7 +27,7 @@ def upgrade() -> None:
         "budget_spent",
         sa.Column("tenant", sa.String(128), primary_key=True),
         sa.Column("level", sa.String(16), primary_key=True),
-        sa.Column("id", sa.String(640), primary_key=True),
+        sa.Column("id", sa.String(800), primary_key=True),
         sa.Column("day", sa.Integer(), primary_key=True),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("cost", sa.Float(), nullable=False),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.audit.whole import whole
 from broker.estate.model import ApprovalRule, Resource
 from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
@@ -285,7 +286,12 @@ def test_a_denial_has_its_reason_told_to_who_asked(lab: Lab) -> None:
     browser, token = approver(lab), refunds(lab)
     approval = requested(lab, token)
     answer(browser, approval, "deny", reason="too much money")
-    assert lab.last("approval.denied")["detail"] == "too much money"
+    told = lab.last("approval.denied")
+    assert told["words"] == "too much money" and "detail" not in told
+    bodies = lab.broker.world.database.read(whole)
+    assert "too much money" not in str([one.members for one in bodies]), (
+        "the record itself only commits to it"
+    )
     mine = page(signed_in(lab, "alice"), approval).get_data(as_text=True)
     assert "too much money" in mine and "Refused. The call does not run." in mine
     assert not runs(lab, token)

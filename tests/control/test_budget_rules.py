@@ -20,7 +20,7 @@ def bounds(call: Call, *budgets: Budget) -> dict[tuple[str, str, str | None], Bo
 def test_without_limits_a_call_has_its_class_alone_and_a_token_nothing() -> None:
     call = Call.of(act(tool=READ))
     held = [one for one in rules.applied(call, ()) if one.bounds != Bounds()]
-    assert held == [Bound("class", "read/alice", "acme", Bounds(120))]
+    assert held == [Bound("class", "read/tickets/alice", "acme", Bounds(120))]
     assert rules.daily(held) == () and len(rules.rates(held)) == 1
     token = rules.applied(replace(call, tool=None), ())
     assert rules.daily(token) == rules.rates(token) == ()

@@ -8,7 +8,7 @@ import pytest
 
 from broker.control.budgets.model import Budget, Call, Entered, Level
 from broker.control.classes import DEFAULTS
-from broker.control.model import Act, Refused, Why
+from broker.control.model import Act, Person, Refused, Why
 from broker.estate.model import Bounds, Impact, Isolation, Limits, Tool
 from tests.control.calls import READ, REFUND, act, resource
 from tests.control.hook import Hook, reached
@@ -179,7 +179,7 @@ def test_the_same_act_again_and_again_under_one_transaction_is_a_loop(lab: Lab) 
     for _ in range(5):
         enter(lab, act())
     looped = refused(lab, act())
-    assert (looped.why, looped.detail) == (Why.RATE_LIMITED, "repeated txn-1")
+    assert (looped.why, looped.detail) == (Why.RATE_LIMITED, "repeated")
     assert looped.members["limit"] == "repeated" and int(str(looped.members["retry_after"])) <= 601
     enter(lab, act(1))
     enter(lab, act(txn="txn-2"))
@@ -274,12 +274,29 @@ def test_who_runs_the_server_is_told_at_80_and_at_100_percent(
     assert spends(lab, tool=REFUND) == 10
     lab.broker.webhooks.deliver()
     said = [one["data"] for one in hook.said()]
-    assert (
-        [(one["level"], one["id"], one["percent"], one["cost"]) for one in said]
-        == [  # type: ignore[index]
-            ("tenant", "acme", 80, 40),
-            ("tenant", "acme", 100, 50),
-            ("class", "external_write/alice", 80, 400),
-            ("class", "external_write/alice", 100, 500),
-        ][:2]
-    )
+    found = [(one["level"], one["id"], one["percent"], one["cost"]) for one in said]  # type: ignore[index]
+    assert found == [("tenant", "acme", 80, 40), ("tenant", "acme", 100, 50)]
+
+
+def test_a_notice_names_no_user(make_lab: object, hook: Hook, tmp_path: Path) -> None:
+    lab = make_lab(**hook.settings(tmp_path))  # type: ignore[operator]
+    reached(lab)
+    at = resource(Limits(per_user=Bounds(calls_per_day=1), per_client=Bounds(calls_per_day=1)))
+    put(lab, Level.USER, "alice", calls_per_day=1)
+    put(lab, Level.TOOL, "tickets/refund", calls_per_day=1)
+    assert spends(lab, tool=REFUND, at=at) == 1
+    assert spends(lab, tool=REFUND, at=resource(name="notes"), subject=Person("b/c", True)) == 100
+    lab.broker.webhooks.deliver()
+    said = {(one["data"]["level"], one["data"]["id"]) for one in hook.said()}  # type: ignore[index]
+    assert said == {
+        ("user", None),
+        ("per_user", "tickets"),
+        ("per_client", "tickets/desk-app"),
+        ("tool", "tickets/refund"),
+        ("class", "external_write/notes"),
+    }
+
+
+def test_the_rate_of_a_class_at_one_server_is_none_at_another(lab: Lab) -> None:
+    assert (passes(lab), passes(lab)) == (120, 0)
+    assert passes(lab, at=resource(name="notes")) == 120, "who uses it up at one harms nobody elsewhere"

@@ -14,13 +14,17 @@ def fact(
     detail: str | None = None,
     change: dict[str, object] | None = None,
 ) -> Fact:
-    """With a reason it is a refusal. No argument of the call is in it, only the act's digest."""
+    """With a reason it is a refusal, of which `detail` says more; without one, `detail` is in a person's words.
+
+    No argument of the call is in it, only the act's digest.
+    """
     question = approval.question
     return Fact(
         name,
         Outcome.ALLOWED if reason is None else Outcome.DENIED,
         reason,
-        detail=detail,
+        detail=detail if reason else None,
+        words=None if reason else detail,
         tenant=approval.tenant,
         subject=approval.subject,
         client=approval.client_id,

@@ -6,6 +6,8 @@ from broker.control.webhooks.webhooks import Webhooks
 from broker.runtime.database import Transaction
 
 _PERCENT = (80, 100)
+_PARTS = {"user": 0, "per_user": 1, "class": 2}
+"""How much of the id of what a user has for themselves is not who the user is."""
 
 
 class Alerts:
@@ -28,7 +30,7 @@ class Alerts:
             return
         data: Data = {
             "level": bound.level,
-            "id": bound.id,
+            "id": _named(bound),
             "day": spent.day,
             "percent": max(passed),
             "calls": spent.calls,
@@ -37,3 +39,8 @@ class Alerts:
             "budget_per_day": bound.bounds.budget_per_day,
         }
         self._webhooks.queue(tx, spent.tenant, "budget.spent", data, now)
+
+
+def _named(bound: Bound) -> str | None:
+    """What it is of, without any user: nobody can erase what was told."""
+    return "/".join(bound.id.split("/")[: _PARTS.get(bound.level)]) or None

@@ -34,21 +34,21 @@ class Budgets:
         rates = rules.rates(bounds)
         refused = self._ephemeral.take(rates, now) if rates else None
         if refused is not None:
-            raise _limited(refused.bucket.bucket, refused.bucket.key, refused.seconds)
+            raise _limited(refused.bucket.bucket, refused.seconds)
         entered = Entered(decision_id, rates)
         for lease in rules.leases(bounds, act.resource.isolation):
             if not self._ephemeral.lease(
                 lease.bucket, lease.key, decision_id, lease.most, lease.seconds, now
             ):
                 self.back(entered)
-                raise _limited(lease.bucket, lease.key, 1)
+                raise _limited(lease.bucket, 1)
             entered = Entered(decision_id, rates, (*entered.leases, lease))
         again = f"{act.tenant}|{act.txn or act.jti}|{act.digest}"
         hits = self._ephemeral.hit(_REPEATS, again, rules.TXN_SECONDS, now)
         entered = Entered(decision_id, rates, entered.leases, again)
         if hits.count > self._repeats:
             self.back(entered)
-            raise _limited("repeated", act.txn or act.jti, hits.ends_in)
+            raise _limited("repeated", hits.ends_in)
         return entered
 
     def back(self, entered: Entered) -> None:
@@ -92,9 +92,10 @@ class Budgets:
 
 
 def _exhausted(bound: Bound, now: float) -> Refused:
+    """Whose it is stands in no detail, which nobody can erase."""
     until = rules.until_tomorrow(now)
-    return Refused(Why.BUDGET_EXHAUSTED, f"{bound.level} {bound.id}", retry_after=until, limit=bound.level)
+    return Refused(Why.BUDGET_EXHAUSTED, bound.level, retry_after=until, limit=bound.level)
 
 
-def _limited(limit: str, key: str, seconds: float) -> Refused:
-    return Refused(Why.RATE_LIMITED, f"{limit} {key}", retry_after=int(seconds) + 1, limit=limit)
+def _limited(limit: str, seconds: float) -> Refused:
+    return Refused(Why.RATE_LIMITED, limit, retry_after=int(seconds) + 1, limit=limit)

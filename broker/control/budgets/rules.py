@@ -30,7 +30,9 @@ def applied(call: Call, budgets: Iterable[Budget]) -> tuple[Bound, ...]:
         named = (level, identifier, tenant)
         found[named] = tighter(found[named], bounds) if named in found else bounds
     if call.tool is not None:
-        found["class", f"{call.tool.impact.value}/{call.subject}", call.tenant] = _of_class(call.tool, found)
+        found["class", f"{call.tool.impact.value}/{call.resource.id}/{call.subject}", call.tenant] = (
+            _of_class(call.tool, found)
+        )
     return tuple(
         Bound(level, identifier, tenant, bounds)
         for (level, identifier, tenant), bounds in sorted(found.items(), key=lambda item: _order(item[0]))

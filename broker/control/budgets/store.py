@@ -40,7 +40,7 @@ spent_table = Table(
     metadata,
     Column("tenant", String(128), primary_key=True),
     Column("level", String(16), primary_key=True),
-    Column("id", String(640), primary_key=True),
+    Column("id", String(800), primary_key=True),
     Column("day", Integer, primary_key=True, index=True),
     Column("calls", Integer, nullable=False),
     Column("cost", Float, nullable=False),
