@@ -105,7 +105,10 @@ class GuardMiddleware:
         if entered.request.method != "POST":
             return self._gate.listening(entered), None
         body = await _read_body(receive)
-        weighed = self._gate.weighed(entered, body)
+        if self._guard.control.at_hand:
+            weighed = self._gate.weighed(entered, body)
+        else:
+            weighed = await asyncio.to_thread(self._gate.weighed, entered, body)
         if isinstance(weighed, Reply):
             return weighed, body
         if weighed.call is None or not self._guard.control.decides:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from broker.guard.isolation import Isolation
 from broker.guard.obligations import Obligations
@@ -48,7 +49,19 @@ class Catalogue:
     record_after: bool = False
 
 
-Source = Callable[[], Catalogue]
+@runtime_checkable
+class Fetched(Protocol):
+    """A source that may wait for a fetch, and says whether it has to."""
+
+    def __call__(self) -> Catalogue: ...
+
+    @property
+    def at_hand(self) -> bool: ...
+
+    def kept(self) -> Catalogue: ...
+
+
+Source = Callable[[], Catalogue] | Fetched
 """The catalogue of now; CatalogueUnavailable."""
 
 

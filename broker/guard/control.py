@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.guard import elicitation
-from broker.guard.catalogue import READ, Catalogue, CatalogueUnavailable, Source, Tool
+from broker.guard.catalogue import READ, Catalogue, CatalogueUnavailable, Fetched, Source, Tool
 from broker.guard.clock import Clock, unique
 from broker.guard.decision import Decisions, Denial, Permit, Question, Unanswered, key_of
 from broker.guard.isolation import Slots
@@ -51,8 +51,29 @@ class Control:
 
     @property
     def catalogue(self) -> Catalogue:
-        """That of now; CatalogueUnavailable."""
+        """That of now; CatalogueUnavailable. May wait for a fetch unless it is `at_hand`."""
         return self._source()
+
+    @property
+    def at_hand(self) -> bool:
+        return not isinstance(self._source, Fetched) or self._source.at_hand
+
+    @property
+    def kept(self) -> Catalogue:
+        """As `catalogue`, without waiting for a newer one."""
+        return self._source.kept() if isinstance(self._source, Fetched) else self._source()
+
+    def now(self) -> float:
+        """In epoch seconds."""
+        return self._clock()
+
+    def redacts(self) -> bool:
+        """Whether answers of any tool are redacted, as far as is known."""
+        try:
+            tools = self.catalogue.tools or {}
+        except CatalogueUnavailable:
+            return True
+        return any(tool.obligations.redact for tool in tools.values())
 
     def flush(self) -> bool:
         """Tell the broker now what became of calls; whether it has it all. Otherwise that is done in the background."""
@@ -83,7 +104,11 @@ class Control:
 
     def lists(self, token: VerifiedToken, served: Mapping[str, object]) -> bool:
         """Whether the token may call a tool of the server's list."""
-        digest, catalogue = self.serves(served), self.catalogue
+        digest = self.serves(served)
+        try:
+            catalogue = self.kept
+        except CatalogueUnavailable:
+            return False
         if catalogue.tools is None:
             return True
         tool = catalogue.tools.get(str(served.get("name")))

@@ -92,7 +92,7 @@ class Guard(Calls):
         requests, proof_key = Http(clock, http), ProofKey(dpop_key) if dpop_key is not None else None
         own = basic(client_id, client_secret) if client_id is not None and client_secret is not None else None
         exchange = Exchange(requests.post, clock, own, proof_key) if own is not None else None
-        reach = Reach(lambda: self.control.catalogue.isolation.egress, _inbound)
+        reach = Reach(lambda: self.control.kept.isolation.egress, _inbound)
         super().__init__(resource, clock, exchange, proof_key, reach)
         self.origins = Origins(resource, allowed_hosts, allowed_origins)
         # A client that finds no scope named anywhere asks for every scope of the authorization server.

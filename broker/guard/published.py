@@ -1,6 +1,7 @@
 """RFC 7515, RFC 9110 section 13: the catalogue of a resource as a door signs it, asked for again, kept for a time."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from broker.protocol.names import TYP_CATALOGUE
 
 _log = logging.getLogger(__name__)
 _FRESH_SECONDS = 10.0
+_STALE_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 _LARGEST = 4 * 1024 * 1024
 _LEEWAY = 5.0
@@ -42,8 +44,8 @@ class Published:
 class Publisher:
     """The catalogue of `resource_id` at the door `issuer`, for its own client.
 
-    After 10 s, whoever needs it has it asked for in the background. It is followed for as long as it says, an hour;
-    then it is waited for, and without it nothing is let through.
+    After 10 s, whoever needs it has it asked for in the background. After 30 s without anybody looking it is waited
+    for, and the old one followed where it cannot be had, as long as that says, an hour; then nothing is let through.
     """
 
     def __init__(
@@ -62,21 +64,29 @@ class Publisher:
         self._url = f"{issuer}/access/v1/catalogue/{resource_id}"
         self._background = background or _thread
         self._held: Published | None = None
-        self._looked = -_FRESH_SECONDS
+        self._looked = -math.inf
         self._lock, self._behind = threading.Lock(), threading.Lock()
 
     def __call__(self) -> Catalogue:
         return self.now().catalogue
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether `now` answers without waiting for a fetch."""
+        held, looked = self._held, self._looked
+        return held is not None and self._clock() < min(held.until, looked + _STALE_SECONDS)
+
     def now(self) -> Published:
-        """CatalogueUnavailable when there is none, or only one that is over."""
-        held, now = self._held, self._clock()
-        if held is None or now >= held.until:
+        """CatalogueUnavailable when there is none, or only one that is over. From a coroutine only when `at_hand`."""
+        if not self.at_hand:
             return self._waited_for()
-        if now >= self._looked + _FRESH_SECONDS and self._behind.acquire(blocking=False):
-            self._looked = now
+        if self._clock() >= self._looked + _FRESH_SECONDS and self._behind.acquire(blocking=False):
             self._background(self._look_behind)
-        return held
+        return self._good()
+
+    def kept(self) -> Catalogue:
+        """What is held, however old; CatalogueUnavailable when it is over."""
+        return self._good().catalogue
 
     @property
     def last(self) -> Published:
@@ -85,12 +95,15 @@ class Publisher:
 
     def _waited_for(self) -> Published:
         with self._lock:
-            now = self._clock()
-            if (self._held is None or now >= self._held.until) and now >= self._looked + _RETRY_SECONDS:
+            if not self.at_hand and self._clock() >= self._looked + _RETRY_SECONDS:
                 self._look()
-            if self._held is None or self._clock() >= self._held.until:
-                raise CatalogueUnavailable(self._url)
-            return self._held
+            return self._good()
+
+    def _good(self) -> Published:
+        held = self._held
+        if held is None or self._clock() >= held.until:
+            raise CatalogueUnavailable(self._url)
+        return held
 
     def _look_behind(self) -> None:
         try:
@@ -103,7 +116,6 @@ class Publisher:
         """Replace what is held by what the door says now; on any failure keep it. Needs `_lock`."""
         held = self._held
         known = {"If-None-Match": held.etag} if held is not None and held.etag else {}
-        self._looked = self._clock()
         try:
             accepted = {"Accept": f"application/{TYP_CATALOGUE}"}
             answer = self._get(self._url, {**self._credentials, **accepted, **known}, _LARGEST)
@@ -114,6 +126,8 @@ class Publisher:
             self._held = self._read(answer)
         except (RequestFailed, KeysUnavailable, jws.InvalidToken, ValueError, TypeError, KeyError) as error:
             _log.warning("The catalogue of the resource cannot be had: %s.", error)
+        finally:
+            self._looked = self._clock()  # after the fetch: who waited for a failure does not repeat it
 
     def _read(self, answer: Answer) -> Published:
         parts = jws.split(answer.body.decode("ascii").strip(), _LARGEST)

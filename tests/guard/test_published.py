@@ -7,12 +7,14 @@ import httpx2
 import jwt
 import pytest
 
+from broker.guard.asgi import GuardMiddleware
 from broker.guard.catalogue import CatalogueUnavailable
-from broker.guard.fetch import Http, basic
+from broker.guard.fetch import Http, RequestFailed, basic
 from broker.guard.guard import Guard
 from broker.guard.published import Publisher
 from broker.guard.verifier import TokenRefused
 from tests.guard.conftest import ISSUER, NOW, RESOURCE
+from tests.guard.desk import PERMIT, App, Desk, call
 
 CLAIMS = {
     "iss": ISSUER,
@@ -81,11 +83,13 @@ def door(issuer) -> Door:
 
 @pytest.fixture
 def publisher(door, issuer, clock) -> Publisher:
+    return published_by(door, issuer, clock, lambda work: work())
+
+
+def published_by(door: Door, issuer, clock, background) -> Publisher:
     http = Http(clock, httpx2.Client(transport=httpx2.MockTransport(door)))
     own = basic("tickets-server", "secret")
-    return Publisher(
-        http.get, issuer, clock, ISSUER, "tickets", "tickets-server", own, background=lambda work: work()
-    )
+    return Publisher(http.get, issuer, clock, ISSUER, "tickets", "tickets-server", own, background)
 
 
 def test_it_says_all_that_a_guard_must_know(publisher: Publisher, door: Door) -> None:
@@ -170,6 +174,68 @@ def test_it_is_asked_for_again_in_time_and_the_last_good_one_is_kept_until_its_e
     assert publisher.last.name == "Desk"
     door.status, door.over, clock.now = 200, {"iat": NOW + 3600, "exp": NOW + 7200}, NOW + 3603
     assert publisher.now().name == "Ticket desk", "and waited for when it is over"
+
+
+def test_the_first_to_come_after_a_while_waits_for_a_new_one(door, issuer, clock) -> None:
+    behind: list[object] = []
+    publisher = published_by(door, issuer, clock, behind.append)
+    publisher.now()
+    door.over, clock.now = {"name": "Desk"}, NOW + 29
+    assert publisher.at_hand and publisher.now().name == "Ticket desk" and len(behind) == 1
+    clock.now = NOW + 31
+    assert not publisher.at_hand and publisher.kept() is not None
+    assert publisher.now().name == "Desk" and len(door.seen) == 2
+    door.status, clock.now = 503, NOW + 3000
+    assert publisher.now().name == "Desk" and len(door.seen) == 3, "the old one, where no new one can be had"
+    clock.now += 2
+    assert publisher.at_hand and publisher.now().name == "Desk" and len(door.seen) == 3
+
+
+def test_who_waited_for_a_failure_does_not_repeat_it_at_once(door, issuer, clock) -> None:
+    fetched: list[float] = []
+
+    def slow(url: str, headers: object, largest: int) -> object:
+        fetched.append(clock.now)
+        clock.now += 5
+        raise RequestFailed("slow")
+
+    publisher = Publisher(slow, issuer, clock, ISSUER, "tickets", "tickets-server", {})
+    for _ in range(4):
+        with pytest.raises(CatalogueUnavailable):
+            publisher.now()
+    assert len(fetched) == 1
+    clock.now += 2
+    with pytest.raises(CatalogueUnavailable):
+        publisher.now()
+    assert len(fetched) == 2
+
+
+def test_it_is_never_fetched_in_the_event_loop(door, issuer, clock) -> None:
+    threads: list[str] = []
+
+    def seen(request: httpx2.Request) -> httpx2.Response:
+        threads.append(threading.current_thread().name)
+        if request.url.path.endswith(("/evaluation", "/outcomes")):
+            return httpx2.Response(200, json=PERMIT)
+        return door(request)
+
+    app, http = App(), httpx2.Client(transport=httpx2.MockTransport(seen))
+    own = {"client_id": "tickets-server", "client_secret": "s"}
+    guard = Guard.from_broker(ISSUER, "tickets", **own, http=http, keys=issuer, clock=clock)
+    desk = Desk(issuer, clock, app=app)
+    desk.middleware = GuardMiddleware(app, guard)
+    del threads[:]
+    listed = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    for later, status in ((40, 200), (4000, 200), (9000, 503)):
+        clock.now = NOW + later
+        door.over = {"exp": clock.now + 3600, "iat": clock.now}
+        door.status = status
+        token = {"iat": clock.now, "nbf": clock.now, "exp": clock.now + 300}
+        token["auth_time"] = clock.now
+        app.result = {"tools": [{"name": "close", "inputSchema": {}}]}
+        assert desk.send(listed, **token).status_code == status
+        assert desk.send(call("close"), **token).status_code == status
+    assert len(app.bodies) == 4 and len(threads) >= 5 and "MainThread" not in threads
 
 
 def test_a_large_one_is_read_too(publisher, door) -> None:
