@@ -3,13 +3,16 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from broker.guard import denied
 from broker.guard.challenges import ScopesFor
 from broker.guard.gate import Entered, Gate, Weighed
 from broker.guard.guard import Guard
+from broker.guard.isolation import Slots
+from broker.guard.jsonrpc import Message
 from broker.guard.passage import Passage
 from broker.guard.possession import TooManyProofs
 from broker.guard.request import LARGEST_BODY, Reply, Request, bodiless
@@ -34,7 +37,7 @@ Receive = Callable[[], Awaitable[Event]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 UrlOf = Callable[[Scope], str]
 
-_ASKING_AT_ONCE = 16
+_ASKING_AT_ONCE, _WAITING_TO_ASK = 16, 64
 
 
 class GuardMiddleware:
@@ -60,6 +63,7 @@ class GuardMiddleware:
         parts = urlsplit(guard.resource)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._url_of = url_of or self._url
+        self._asking = Slots()
         self._aside = ThreadPoolExecutor(_ASKING_AT_ONCE, "guard-asks")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,18 +117,22 @@ class GuardMiddleware:
             return weighed, body
         if weighed.call is None or not self._guard.control.decides:
             return self._gate.settled(weighed), body
-        return await self._settled(weighed), body
+        return await self._settled(weighed, weighed.call), body
 
-    async def _settled(self, weighed: Weighed) -> Passage | Reply:
-        """The decision is waited for to its end: a client that went away does not leave a permit behind unreported."""
-        context = contextvars.copy_context()
-        asking = asyncio.get_running_loop().run_in_executor(
-            self._aside, lambda: context.run(self._gate.settled, weighed)
-        )
+    async def _settled(self, weighed: Weighed, call: Message) -> Passage | Reply:
+        """A decision that was asked for is waited for to its end: no permit stays behind that nobody reports.
+
+        Whoever goes away before it is asked for is not asked about.
+        """
+        if not self._asking.take(_ASKING_AT_ONCE + _WAITING_TO_ASK):
+            return denied.words(call, "too_many_at_once", retry_after=1)
+        asked = self._aside.submit(contextvars.copy_context().run, self._gate.settled, weighed)
+        asked.add_done_callback(lambda _: self._asking.free())
         try:
-            return await asyncio.shield(asking)
+            return await asyncio.shield(asyncio.wrap_future(asked))
         except asyncio.CancelledError:
-            asking.add_done_callback(_given_up)
+            if not asked.cancel():
+                asked.add_done_callback(_given_up)
             raise
 
     async def _through(
@@ -154,7 +162,7 @@ class GuardMiddleware:
         )
 
 
-def _given_up(asking: "asyncio.Future[Passage | Reply]") -> None:
+def _given_up(asking: "Future[Passage | Reply]") -> None:
     if not asking.cancelled() and asking.exception() is None:
         passage = asking.result()
         if isinstance(passage, Passage):
