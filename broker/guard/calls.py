@@ -86,8 +86,11 @@ class Calls:
             )
 
     def http(self) -> httpx2.AsyncClient:
-        """A client that reaches the `egress` hosts of the resource's isolation and no other, never with the token of
-        the call; close it."""
+        """A client that reaches the `egress` hosts of the resource's isolation and no other; close it.
+
+        No header and no address that it sends has the token of the call in it. Bodies are the tool's own: they are
+        not looked at.
+        """
         return self._reach.client()
 
     def http_sync(self) -> httpx2.Client:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import httpx2
 
@@ -23,7 +24,7 @@ class Isolation:
 
 
 class EgressRefused(httpx2.RequestError):
-    """The resource's isolation does not name this host. Nothing was sent."""
+    """The resource's isolation does not name this host, or the address has a token in it. Nothing was sent."""
 
 
 class Slots:
@@ -57,13 +58,16 @@ class Reach:
         return httpx2.Client(transport=_Sync(self), trust_env=False, follow_redirects=False)
 
     def check(self, request: httpx2.Request) -> None:
-        """EgressRefused unless it may go there; takes the inbound token out of it, wherever a header has it."""
+        """EgressRefused unless it may go there, and by its URL alone; takes the inbound token out of its headers."""
         name = request.url.netloc.decode("ascii").lower()
         if name not in {host.lower() for host in self._egress() or ()}:
             raise EgressRefused(f"{name} is not among the egress hosts of this resource", request=request)
         if request.url.scheme != "https" and not is_loopback(str(request.url)):
             raise EgressRefused("only https, or http on loopback", request=request)
         token = self._forbidden()
+        if token and token in unquote(str(request.url)):
+            raise EgressRefused("the address has the token of the call in it", request=request)
+        request.headers["Host"] = name
         for header in [name for name, value in request.headers.items() if token and token in value]:
             del request.headers[header]
 

@@ -124,6 +124,31 @@ def test_an_https_host_has_its_usual_port() -> None:
         reach.check(httpx2.Request("GET", "https://crm.example:8443/x"))
 
 
+@pytest.mark.parametrize("address", ["/x?t={}", "/{}", "/x#{}"])
+def test_no_address_has_the_token_of_the_call_in_it(upstream: Upstream, address: str) -> None:
+    token = "eyJh.TOKEN.sig"
+    reach = Reach(lambda: [upstream.host], lambda: token)
+    for said in (token, token.replace(".", "%2E")):
+        with reach.client_sync() as http, pytest.raises(EgressRefused, match="token of the call"):
+            http.get(f"http://{upstream.host}{address.format(said)}")
+    with reach.client_sync() as http:
+        assert http.get(f"http://{upstream.host}{address.format('another')}").status_code == 200
+    assert len(upstream.seen) == 1
+
+
+def test_the_host_that_is_named_is_that_of_the_address(upstream: Upstream) -> None:
+    reach = Reach(lambda: [upstream.host], lambda: None)
+    with reach.client_sync() as http:
+        http.get(f"http://{upstream.host}/", headers={"Host": "other.example"})
+
+    async def asynchronously() -> None:
+        async with reach.client() as http:
+            await http.get(f"http://{upstream.host}/", headers={"Host": "other.example"})
+
+    asyncio.run(asynchronously())
+    assert [seen["host"] for seen in upstream.seen] == [upstream.host] * 2
+
+
 def test_a_guard_whose_tools_are_given_by_hand_has_bounds_too(issuer, clock) -> None:
     from broker.guard.asgi import GuardMiddleware
     from broker.guard.guard import Guard
