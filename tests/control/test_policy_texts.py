@@ -299,7 +299,7 @@ def test_the_examples_of_the_documentation_fit() -> None:
     schema = {"properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
     tools = (replace(REFUND, schema=schema), replace(REFUND, name="read_customer"))
     payroll = replace(resource(name="payroll"), scopes=(Scope("write", ""),))
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         assert reading.check(example, [replace(DESK, tools=tools), payroll]) == []
 

@@ -138,6 +138,7 @@ def test_a_client_for_itself_is_its_own_subject(lab: Lab) -> None:
     assert lab.last("decision.made")["subject"] == "nightly"
 
 
+@pytest.mark.attack("RS-04")
 def test_what_was_revoked_makes_the_token_invalid(lab: Lab) -> None:
     token = scoped(lab, "tickets:read")
     permitted(lab, token)
