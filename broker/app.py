@@ -197,7 +197,6 @@ def create_app(broker: Broker) -> Flask:
                 approvals,
                 broker.approvals,
                 broker.signing_in.ways_in,
-                broker.switches,
                 broker.policies,
                 broker.world.clock,
             )

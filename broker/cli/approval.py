@@ -113,7 +113,7 @@ def _row(found: Approval) -> dict[str, object]:
 def _rest(found: Approval) -> dict[str, object]:
     question = found.question
     return {
-        "arguments": dict(question.arguments),
+        "arguments": None if question.arguments is None else dict(question.arguments),
         "intent": question.intent,
         "because": list(question.because),
         "actors": [actor.client_id for actor in question.actors],

@@ -18,12 +18,16 @@ class Switches:
     ) -> None:
         """Off for issuing, exchange and introspection once this returns. Throwing twice changes nothing more."""
 
-        def unit(tx: Transaction) -> None:
-            now = self._world.clock.now()
-            if store.throw(tx, target, tenant, now, why, final=False):
-                self._recorder.record(tx, _fact("switch.thrown", target, tenant, why), origin)
+        self._world.database.write(
+            lambda tx: self.throw_within(tx, target, why, origin, tenant), throwing=True
+        )
 
-        self._world.database.write(unit, throwing=True)
+    def throw_within(
+        self, tx: Transaction, target: Target, why: str, origin: Origin | None, tenant: str | None
+    ) -> None:
+        """As `throw`, with whatever else the throwing transaction `tx` does."""
+        if store.throw(tx, target, tenant, self._world.clock.now(), why, final=False):
+            self._recorder.record(tx, _fact("switch.thrown", target, tenant, why), origin)
 
     def lift(self, target: Target, why: str, origin: Origin | None = None) -> bool:
         """False when no switch was thrown. What was revoked or deleted stays off."""

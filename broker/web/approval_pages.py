@@ -8,6 +8,8 @@ from broker.web.arguments import ArgumentRow
 from broker.web.page import render
 
 Part = Literal["approver", "voter", "asker", "none"]
+Back = Literal["", "deny", "withdraw"]
+"""What whoever looks can answer to what was allowed and is not used yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class ApprovalView(AccountPage):
     `because`: (id, words) of the policies that ask.
 
     `prove`: a sign-in comes before allowing it; `factor_url`: where a second factor is set up, which is missing.
-    `stop`: the app can be stopped. `over`: an answer came too late.
+    `stop`: the app can be stopped. `over`: an answer came too late. `forgotten`: the arguments are not kept any longer.
     """
 
     id: str
@@ -81,6 +83,8 @@ class ApprovalView(AccountPage):
     factor_url: str = ""
     stop: bool = False
     over: bool = False
+    forgotten: bool = False
+    back: Back = ""
     answered_by: str = ""
     answered_at: float | None = None
     why: str = ""

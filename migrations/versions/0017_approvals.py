@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("txn", sa.String(200)),
         sa.Column("resource_id", sa.String(128), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("arguments", sa.Text()),
         sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("good_for", sa.Integer(), nullable=False),
         sa.Column("quorum", sa.Integer(), nullable=False),
@@ -38,7 +39,7 @@ def upgrade() -> None:
         sa.Column("spent_at", sa.Float()),
         sa.Column("decision_id", sa.String(64)),
         sa.Column("request_key", sa.String(64)),
-        sa.UniqueConstraint("tenant", "waiting", name="uq_approval_waiting"),
+        sa.UniqueConstraint("tenant", "door", "waiting", name="uq_approval_waiting"),
     )
     op.create_index("ix_approval_expires_at", "approval", ["expires_at"])
     op.create_index("ix_approval_digest", "approval", ["tenant", "digest"])

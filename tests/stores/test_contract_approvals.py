@@ -11,7 +11,7 @@ from broker.identity.users.model import Membership, User
 from broker.runtime.database import Database
 from tests.lab import race
 from tests.stores.approving import approval, digest, letter, vote
-from tests.stores.samples import LATER, NOW, link
+from tests.stores.samples import DOOR, LATER, NOW, link
 
 MANY = 16
 
@@ -54,9 +54,12 @@ def test_one_act_is_asked_about_once_at_a_time(database: Database) -> None:
         return database.write(lambda tx: approvals.add(tx, approval(f"n{number}", act="same")))
 
     assert sorted(race(MANY, add)) == [False] * (MANY - 1) + [True]
-    waits = database.read(lambda tx: approvals.waiting(tx, digest("same"), NOW))
+    waits = database.read(lambda tx: approvals.waiting(tx, digest("same"), DOOR, NOW))
     assert waits is not None and waits.digest == digest("same")
-    assert database.read(lambda tx: approvals.waiting(tx, digest("same"), LATER)) is None
+    assert database.read(lambda tx: approvals.waiting(tx, digest("same"), DOOR, LATER)) is None
+    assert database.read(lambda tx: approvals.waiting(tx, digest("same"), "other", NOW)) is None
+    other = replace(approval("door", act="same"), door="other")
+    assert database.write(lambda tx: approvals.add(tx, other))
     assert database.write(lambda tx: approvals.add(tx, approval("g", "globex", act="same")))
     assert database.write(lambda tx: approvals.close(tx, waits.id, State.DENIED, "u", None, NOW))
     assert database.write(lambda tx: approvals.add(tx, approval("again", act="same")))
@@ -74,9 +77,11 @@ def test_what_waits_has_one_end_whoever_comes_at_once(database: Database) -> Non
 
         return database.write(unit) is not None
 
-    assert race(MANY, end).count(True) == 1
+    results = race(MANY, end)
+    assert results[::3].count(True) <= 1, "one may approve it, before it is taken back"
+    assert [*results[1::3], *results[2::3]].count(True) == 1
     ended = held(database)
-    assert ended.state in (State.APPROVED, State.DENIED, State.WITHDRAWN) and ended.answered_at == NOW
+    assert ended.state in (State.DENIED, State.WITHDRAWN) and ended.answered_at == NOW
     assert not database.write(lambda tx: approvals.request(tx, "apr-a", NOW))
     assert not database.write(lambda tx: approvals.hold(tx, "apr-a", NOW))
 
@@ -100,6 +105,55 @@ def test_an_approval_is_spent_by_one(database: Database) -> None:
     assert database.read(lambda tx: approvals.good(tx, digest("a"), NOW)) == []
 
 
+def test_what_was_approved_is_used_or_taken_back_by_one(database: Database) -> None:
+    stored(database, approval("a"))
+    database.write(lambda tx: approvals.approve(tx, "apr-a", "bob", None, NOW))
+    assert not database.write(lambda tx: approvals.hold(tx, "apr-a", NOW))
+    assert database.write(lambda tx: approvals.hold(tx, "apr-a", NOW, given=True))
+
+    def end(number: int) -> bool:
+        def unit(tx: object) -> object:
+            if number % 2 == 0:
+                return approvals.spend(tx, "apr-a", f"dec{number}", NOW)
+            return approvals.close(tx, "apr-a", State.DENIED, f"u{number}", None, NOW)
+
+        return database.write(unit) is not None
+
+    results = race(MANY, end)
+    assert results.count(True) == 1
+    spent = results.index(True) % 2 == 0
+    assert held(database).state is (State.SPENT if spent else State.DENIED)
+    assert not database.write(lambda tx: approvals.hold(tx, "apr-a", NOW, given=True))
+
+
+def test_a_list_has_what_is_requested_before_what_is_only_offered(database: Database) -> None:
+    wanted, mine = approval("wanted"), replace(approval("mine"), created_at=NOW + 9)
+    others = [replace(approval(f"o{n}"), subject="other", created_at=NOW + 9) for n in range(3)]
+    stored(database, wanted, mine, *others, replace(approval("own"), user=False))
+    database.write(lambda tx: approvals.request(tx, "apr-wanted", NOW))
+    found = database.read(lambda tx: approvals.before(tx, "user-shared", NOW, 9))
+    assert [one.id for one in found] == ["apr-wanted", "apr-mine"]
+    assert [one.id for one in database.read(lambda tx: approvals.before(tx, "who", NOW, 9))] == ["apr-wanted"]
+    assert database.read(lambda tx: approvals.before(tx, "user-shared", LATER, 9)) == []
+    database.write(lambda tx: approvals.close(tx, "apr-o1", State.DENIED, "bob", None, NOW))
+    assert [one.id for one in database.read(lambda tx: approvals.answered(tx, "bob", 9))] == ["apr-o1"]
+    assert database.read(lambda tx: approvals.denied(tx, digest("o1"))) == NOW
+    assert database.read(lambda tx: approvals.denied(tx, digest("o2"))) is None
+
+
+def test_arguments_are_forgotten_when_it_is_over_and_its_time_too(database: Database) -> None:
+    stored(database, approval("a"), approval("b"), approval("c"))
+    database.write(lambda tx: approvals.close(tx, "apr-a", State.DENIED, "bob", None, NOW))
+    database.write(lambda tx: approvals.approve(tx, "apr-b", "bob", None, NOW))
+    database.write(lambda tx: approvals.blank(tx, LATER - 1))
+    assert held(database).question == approval("a").question
+    database.write(lambda tx: approvals.blank(tx, LATER))
+    assert held(database).question == replace(approval("a").question, arguments=None)
+    assert held(database).digest == digest("a")
+    for other in ("b", "c"):
+        assert held(database, f"apr-{other}").question.arguments is not None
+
+
 def test_an_offer_is_requested_once_and_found_by_its_key(database: Database) -> None:
     stored(database, approval("a"))
     results = race(MANY, lambda i: database.write(lambda tx: approvals.request(tx, "apr-a", NOW, f"k{i}")))
@@ -111,13 +165,20 @@ def test_an_offer_is_requested_once_and_found_by_its_key(database: Database) -> 
 
 def test_what_is_over_lapses_once_and_is_forgotten_later_with_its_votes(database: Database) -> None:
     stored(database, approval("a", expires_at=NOW + 5), approval("b"), approval("c", expires_at=NOW + 5))
+    stored(database, approval("d", expires_at=NOW + 5), approval("e", expires_at=NOW + 5))
+    for which in "abc":
+        database.write(lambda tx, which=which: approvals.request(tx, f"apr-{which}", NOW))
     database.write(lambda tx: approvals.vote(tx, vote("a")))
     database.write(lambda tx: approvals.vote(tx, vote("b")))
+    database.write(lambda tx: approvals.discard(tx, NOW + 5, digest("d")))
+    assert database.read(lambda tx: approvals.get(tx, "apr-d")) is None
+    database.write(lambda tx: approvals.discard(tx, NOW + 5))
+    assert database.read(lambda tx: approvals.get(tx, "apr-e")) is None
     only = database.write(lambda tx: approvals.lapse(tx, NOW + 5, digest("c")))
     assert [one.id for one in only] == ["apr-c"]
     lapsed = race(MANY, lambda i: database.write(lambda tx: approvals.lapse(tx, NOW + 5)))
     assert [one.id for found in lapsed for one in found] == ["apr-a"]
-    assert held(database).state is State.EXPIRED and held(database, "apr-b").state is State.OFFERED
+    assert held(database).state is State.EXPIRED and held(database, "apr-b").state is State.REQUESTED
     database.write(lambda tx: approvals.sweep(tx, NOW + 4))
     assert held(database).state is State.EXPIRED
     database.write(lambda tx: approvals.sweep(tx, NOW + 5))
@@ -134,14 +195,19 @@ def test_a_person_votes_once(database: Database) -> None:
     assert {one.user_id for one in database.read(lambda tx: approvals.votes(tx, "apr-a"))} == {"bob", "zoe"}
 
 
-def test_what_a_client_asks_is_counted(database: Database) -> None:
-    stored(database, approval("a"), replace(approval("b"), created_at=NOW + 5, subject="other"))
-    assert database.read(lambda tx: approvals.recent(tx, "client-shared", NOW - 1)) == (2, NOW)
-    assert database.read(lambda tx: approvals.recent(tx, "client-shared", NOW)) == (1, NOW + 5)
-    assert database.read(lambda tx: approvals.recent(tx, "another", 0)) == (0, None)
-    assert database.read(lambda tx: approvals.pending(tx, "client-shared", "other", NOW)) == (1, LATER)
+def test_what_a_client_asks_for_somebody_at_a_resource_is_counted(database: Database) -> None:
+    elsewhere = replace(approval("c").question, resource_id="files")
+    stored(database, approval("a"), replace(approval("b"), created_at=NOW + 5))
+    stored(database, replace(approval("c"), question=elsewhere), replace(approval("d"), subject="other"))
+    of = ("client-shared", "user-shared", "tickets")
+    assert database.read(lambda tx: approvals.recent(tx, *of, NOW - 1)) == (2, NOW)
+    assert database.read(lambda tx: approvals.recent(tx, *of, NOW)) == (1, NOW + 5)
+    assert database.read(lambda tx: approvals.pending(tx, *of, NOW)) == (2, LATER)
+    for other in (("x", *of[1:]), (of[0], "x", of[2]), (*of[:2], "x")):
+        assert database.read(lambda tx, other=other: approvals.recent(tx, *other, 0)) == (0, None)
+        assert database.read(lambda tx, other=other: approvals.pending(tx, *other, NOW)) == (0, None)
     database.write(lambda tx: approvals.close(tx, "apr-b", State.DENIED, None, None, NOW))
-    assert database.read(lambda tx: approvals.pending(tx, "client-shared", "other", NOW)) == (0, None)
+    assert database.read(lambda tx: approvals.pending(tx, *of, NOW)) == (1, LATER)
 
 
 def test_letters_are_tried_by_one_and_dropped(database: Database) -> None:

@@ -12,8 +12,6 @@ from broker.authorization.login.way import Way
 from broker.control.approvals.model import Not, NotAnswered
 from broker.control.approvals.room import Room
 from broker.control.policy.policies import Policies
-from broker.denials.model import Kind, Target
-from broker.denials.switch import Switches
 from broker.identity.users.ways_in import WaysIn
 from broker.protocol import acr
 from broker.protocol.errors import OAuthError, Reason
@@ -31,7 +29,6 @@ class Approving:
     mine: Mine
     room: Room
     ways_in: WaysIn
-    switches: Switches
     policies: Policies
     clock: Clock
 
@@ -71,11 +68,10 @@ def blueprint(behind: Approving) -> Blueprint:
         approval, session = seen.approval, visit.visitor.session
         if decision == "approve":
             answering.approve(approval.tenant, approval.id, session, why, visit.origin)
-        elif decision in ("deny", "stop"):
-            if decision == "stop" and seen.may and approval.grant_id is not None:
-                stop = Target(Kind.GRANT, approval.grant_id)
-                behind.switches.throw(stop, f"stopped at {approval.id}", visit.origin, approval.tenant)
+        elif decision == "deny":
             answering.deny(approval.tenant, approval.id, session, why, visit.origin)
+        elif decision == "stop":
+            answering.stop(approval.tenant, approval.id, session, why, visit.origin)
         elif decision == "withdraw" and seen.own:
             mine.withdraw(seen, why, visit.origin)
         else:

@@ -15,6 +15,7 @@ from broker.identity.users.people import People
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
+from broker.web.approval_pages import Back
 
 _MOST = 100
 
@@ -23,7 +24,8 @@ _MOST = 100
 class Seen:
     """An approval as one person sees it. `may`: they may answer it now; `own`: it is asked in their name.
 
-    `concerned`: they are one of those who may answer, or did; they see what became of it too.
+    `concerned`: they are one of those who may answer, or did; they see what became of it too. `back`: how they can end
+    what was allowed and is not used; empty where they cannot.
 
     `people`: names by id, of the user and of those who answered; `voted`: who allowed it so far and may still.
     """
@@ -35,6 +37,7 @@ class Seen:
     own: bool
     concerned: bool
     voted: tuple[str, ...] = ()
+    back: Back = ""
 
 
 class Mine:
@@ -70,23 +73,15 @@ class Mine:
 
     def all(self, door: Door, visitor: Visitor) -> tuple[list[Seen], list[Seen], list[Seen]]:
         """Those that wait for this person, are asked in their name, and were answered by them; the newest first."""
-        now, who = self._world.clock.now(), visitor.user.id
+        who = visitor.user.id
 
         def read(tenant: str) -> tuple[list[Seen], list[Seen], list[Seen]]:
             def within(tx: Transaction) -> tuple[list[Seen], list[Seen], list[Seen]]:
                 asking = self._room.asking
-                opened = [self._seen(tx, one, visitor) for one in asking.listed(tx, _MOST, only_open=True)]
-                waiting = [
-                    one
-                    for one in opened
-                    if one.may and (one.own or one.approval.state is State.REQUESTED) and who not in one.voted
-                ]
+                opened = [self._seen(tx, one, visitor) for one in asking.before(tx, who, _MOST)]
+                waiting = [one for one in opened if one.may and who not in one.voted]
                 own = [self._seen(tx, one, visitor) for one in asking.listed(tx, _MOST, who) if one.user]
-                done = [
-                    self._seen(tx, one, visitor)
-                    for one in asking.listed(tx, _MOST)
-                    if one.answered_by == who and not one.waits(now)
-                ]
+                done = [self._seen(tx, one, visitor) for one in asking.answered(tx, who, _MOST)]
                 return waiting, [one for one in own if one not in waiting], done
 
             return self._world.database.read(within, tenant)
@@ -121,14 +116,17 @@ class Mine:
         if approval.user:
             named.add(approval.subject)
         found = {user_id: self._people.within(tx, user_id) for user_id in named}
-        waits = approval.waits(self._world.clock.now())
+        now, own = self._world.clock.now(), approval.user and approval.subject == who
+        waits = approval.waits(now)
         eligible = self._room.answering.may(tx, approval, who)
+        back: Back = "deny" if eligible else "withdraw" if own else ""
         return Seen(
             approval,
             self._clients.within(tx, approval.client_id),
             {user_id: user.name for user_id, user in found.items() if user is not None},
             may=waits and eligible,
-            own=approval.user and approval.subject == who,
+            own=own,
             concerned=eligible or who in (approval.answered_by, *voted),
             voted=voted,
+            back=back if approval.stands(now) and not waits else "",
         )

@@ -9,6 +9,8 @@ from broker.control.approvals.asking import LONGEST_WHY, Asking
 from broker.control.approvals.eligible import Eligible
 from broker.control.approvals.evidence import fact
 from broker.control.approvals.model import Approval, Not, NotAnswered, Vote
+from broker.denials.model import Kind, Target
+from broker.denials.switch import Switches
 from broker.identity.sessions.model import Demand, Session
 from broker.identity.sessions.sessions import Sessions
 from broker.protocol.errors import Reason
@@ -35,11 +37,13 @@ class Answering:
         eligible: Eligible,
         asking: Asking,
         sessions: Sessions,
+        switches: Switches,
         *,
         factor: bool,
     ) -> None:
         self._world, self._recorder, self._refusals = world, recorder, refusals
-        self._eligible, self._asking, self._sessions, self._factor = eligible, asking, sessions, factor
+        self._eligible, self._asking, self._factor = eligible, asking, factor
+        self._sessions, self._switches = sessions, switches
 
     def demand(self, approval: Approval) -> Demand:
         """What the sign-in of who allows it has to be."""
@@ -62,11 +66,12 @@ class Answering:
         def unit(tx: Transaction) -> Approval:
             now, who = self._world.clock.now(), session.user_id
             approval = self._answerable(tx, approval_id, session, now)
-            if not self.demand(approval).met_by(session):
-                raise NotAnswered(Not.SIGN_IN)
+            self._require_proven(approval, session)
             said = (why or "").strip()[:LONGEST_WHY] or None
             new = store.vote(tx, Vote(approval.id, approval.tenant, who, now))
             counted = self.voted(tx, approval)
+            if who not in counted:  # with another account of theirs they voted before
+                raise NotAnswered(Not.NOT_ALLOWED)
             if len(counted) < approval.rule.quorum:
                 if new:
                     change: dict[str, object] = {"votes": len(counted), "quorum": approval.rule.quorum}
@@ -88,17 +93,39 @@ class Answering:
     def deny(
         self, tenant: str, approval_id: str, session: Session, why: str | None, origin: Origin
     ) -> Approval:
-        """One person's no, which ends it. NotAnswered."""
+        """One person's no, which ends it, also where it was approved and is not used yet. NotAnswered."""
 
         def unit(tx: Transaction) -> Approval:
-            self._answerable(tx, approval_id, session, self._world.clock.now())
+            self._answerable(tx, approval_id, session, self._world.clock.now(), given=True)
             return self._asking.deny(tx, approval_id, session.user_id, why, origin)
 
         return self._answered(unit, tenant, approval_id, session, origin)
 
-    def _answerable(self, tx: Transaction, approval_id: str, session: Session, now: float) -> Approval:
-        """Held until the end of `tx`: votes at once are counted one after the other."""
-        waits = store.hold(tx, approval_id, now)
+    def stop(
+        self, tenant: str, approval_id: str, session: Session, why: str | None, origin: Origin
+    ) -> Approval:
+        """As `deny`, and what the call was asked under is switched off with it, by a sign-in that could allow it."""
+
+        def unit(tx: Transaction) -> Approval:
+            approval = self._answerable(tx, approval_id, session, self._world.clock.now())
+            self._require_proven(approval, session)
+            denied = self._asking.deny(tx, approval_id, session.user_id, why, origin)
+            if approval.grant_id is not None:
+                grant = Target(Kind.GRANT, approval.grant_id)
+                self._switches.throw_within(tx, grant, f"stopped at {approval.id}", origin, approval.tenant)
+            return denied
+
+        return self._answered(unit, tenant, approval_id, session, origin, throwing=True)
+
+    def _require_proven(self, approval: Approval, session: Session) -> None:
+        if not self.demand(approval).met_by(session):
+            raise NotAnswered(Not.SIGN_IN)
+
+    def _answerable(
+        self, tx: Transaction, approval_id: str, session: Session, now: float, *, given: bool = False
+    ) -> Approval:
+        """Held until the end of `tx`: votes at once are counted one after the other. `given`: or approved by now."""
+        waits = store.hold(tx, approval_id, now, given=given)
         approval = store.get(tx, approval_id)
         if approval is None:
             raise NotAnswered(Not.GONE)
@@ -115,9 +142,11 @@ class Answering:
         approval_id: str,
         session: Session,
         origin: Origin,
+        *,
+        throwing: bool = False,
     ) -> Approval:
         try:
-            return self._world.database.write(unit, tenant)
+            return self._world.database.write(unit, tenant, throwing=throwing)
         except NotAnswered as refused:
             self._refuse(tenant, approval_id, session, refused.why, origin)
             raise

@@ -1,5 +1,7 @@
 """AuthZEN Access Request profile: who waits asks that it is answered, follows what becomes of it, or withdraws."""
 
+import re
+
 from broker.audit.record import Recorder
 from broker.control.approvals import store
 from broker.control.approvals.evidence import fact
@@ -12,6 +14,7 @@ from broker.runtime.world import World
 LONGEST_WHY = 1000
 _KEPT = 90 * 86400.0
 """Seconds for which what ended is remembered."""
+_ID = re.compile(r"apr_[0-9a-z]{1,60}")
 
 
 class Asking:
@@ -19,13 +22,22 @@ class Asking:
         self._world, self._recorder, self._notices = world, recorder, notices
 
     def one(self, tx: Transaction, approval_id: str) -> Approval | None:
-        return store.get(tx, approval_id)
+        """None for what never was, and for what is no id at all, which no database is asked about."""
+        return store.get(tx, approval_id) if _ID.fullmatch(approval_id) else None
 
     def listed(
         self, tx: Transaction, most: int, subject: str | None = None, *, only_open: bool = False
     ) -> list[Approval]:
         """The newest first; `subject`: only who it is for; `only_open`: those that wait for an answer."""
         return store.listed(tx, self._world.clock.now(), most, subject, only_open=only_open)
+
+    def before(self, tx: Transaction, user_id: str, most: int) -> list[Approval]:
+        """What somebody wants answered, and what is only offered in this user's name."""
+        return store.before(tx, user_id, self._world.clock.now(), most)
+
+    def answered(self, tx: Transaction, user_id: str, most: int) -> list[Approval]:
+        """What this user answered last."""
+        return store.answered(tx, user_id, most)
 
     def request(
         self, tx: Transaction, approval: Approval, origin: Origin | None, key: str | None = None
@@ -54,10 +66,12 @@ class Asking:
         return self._closed(tx, approval_id, State.DENIED, person, why, origin)
 
     def sweep(self, tx: Transaction, now: float) -> None:
-        """What nobody answered or used in time is over; what ended long ago is forgotten."""
+        """What nobody answered or used in time is over, and an offer that nobody took up is forgotten, as are the
+        arguments of what is over and all of what ended long ago."""
+        store.discard(tx, now)
         for lapsed in store.lapse(tx, now):
-            if lapsed.requested_at is not None:
-                self._recorder.record(tx, fact("approval.expired", lapsed))
+            self._recorder.record(tx, fact("approval.expired", lapsed))
+        store.blank(tx, now)
         store.sweep(tx, now - _KEPT)
 
     def _closed(

@@ -30,14 +30,20 @@ class Eligible:
     def among(
         self, tx: Transaction, approval: Approval, rule: ApprovalRule, user_ids: Iterable[str], now: float
     ) -> list[str]:
-        """Those of them who may, each once."""
-        return [who for who in dict.fromkeys(user_ids) if self.may(tx, approval, rule, who, now)]
+        """Those of them who may, each person once, the first of their accounts."""
+        counted: list[User] = []
+        for who in dict.fromkeys(user_ids):
+            person = self._people.within(tx, who) if self.may(tx, approval, rule, who, now) else None
+            linked = self._links.same(tx, who)
+            if person is not None and not any(rules.same(person, other, linked) for other in counted):
+                counted.append(person)
+        return [person.id for person in counted]
 
     def approvers(self, tx: Transaction, approval: Approval, now: float, most: int) -> list[User]:
         """Who can be told that it waits for them; not all of them, where there are many."""
         asked = [approval.subject] if approval.user and SELF in approval.rule.by else []
         for role in approval.rule.by:
             asked += self._people.holding(tx, approval.tenant, role, most)
-        allowed = self.among(tx, approval, approval.rule, asked, now)
+        allowed = [one for one in dict.fromkeys(asked) if self.may(tx, approval, approval.rule, one, now)]
         found = (self._people.within(tx, user_id) for user_id in allowed)
         return [person for person in found if person is not None and person.email][:most]

@@ -27,14 +27,15 @@ WAITING = (State.OFFERED, State.REQUESTED)
 class Question:
     """The act as people see it. `tool_says` describes the tool; `because` are ids of policies.
 
-    `intent` is in the client's own words. `resource_id` and `resource` (its URI) are where the tool is.
+    `intent` is in the client's own words. `resource_id` and `resource` (its URI) are where the tool is. `arguments` are
+    None when they are not kept any longer: its digest is.
     """
 
     tool: str
     impact: Impact
     resource_id: str
     resource: str
-    arguments: Mapping[str, object]
+    arguments: Mapping[str, object] | None
     actors: tuple[Actor, ...] = ()
     tool_says: str | None = None
     schema_digest: str | None = None
@@ -74,6 +75,10 @@ class Approval:
     def waits(self, now: float) -> bool:
         return self.state in WAITING and now < self.expires_at
 
+    def stands(self, now: float) -> bool:
+        """Whether it can still be denied or withdrawn: it waits, or was approved and is not used."""
+        return self.waits(now) or (self.state is State.APPROVED and now < self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -101,7 +106,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may cause: offers in a minute, and how many wait for one of its users (or for itself)."""
+    """What one client may cause for one user (or itself) at one resource: offers in a minute, and how many wait."""
 
     per_minute: int
     waiting: int

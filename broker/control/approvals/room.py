@@ -14,6 +14,7 @@ from broker.control.approvals.eligible import Eligible
 from broker.control.approvals.model import Limits
 from broker.control.approvals.notices.notices import Notices
 from broker.control.webhooks.webhooks import Webhooks
+from broker.denials.switch import Switches
 from broker.identity.federation.links import Links
 from broker.identity.sessions.sessions import Sessions
 from broker.identity.tenants.keys import DoorKeys
@@ -68,11 +69,14 @@ def furnished(
     limits = Limits(knobs.approvals_per_minute, knobs.approvals_waiting)
     notices = Notices(world, recorder, people, eligible, mail, webhooks)
     asking = Asking(world, recorder, notices)
+    switches = Switches(world, recorder)
     return Room(
         Approvals(world, recorder, eligible, bindings, limits),
         bindings,
         asking,
-        Answering(world, recorder, refusals, eligible, asking, sessions, factor=knobs.approval_factor),
+        Answering(
+            world, recorder, refusals, eligible, asking, sessions, switches, factor=knobs.approval_factor
+        ),
         notices,
     )
 

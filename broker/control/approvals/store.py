@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     bindparam,
     case,
     delete,
@@ -47,6 +48,7 @@ approval_table = Table(
     Column("txn", String(200)),
     Column("resource_id", String(128), nullable=False),
     Column("question", Text, nullable=False),
+    Column("arguments", Text),
     Column("roles", Text, nullable=False),
     Column("good_for", Integer, nullable=False),
     Column("quorum", Integer, nullable=False),
@@ -60,9 +62,12 @@ approval_table = Table(
     Column("spent_at", Float),
     Column("decision_id", String(64)),
     Column("request_key", String(64)),
-    UniqueConstraint("tenant", "waiting", name="uq_approval_waiting"),
+    UniqueConstraint("tenant", "door", "waiting", name="uq_approval_waiting"),
 )
-"""`waiting` is the digest while it waits, and then null: one act is asked about once at a time."""
+"""`waiting` is the digest while it waits, and then null: one act is asked about once at a time at one door.
+
+`roles` is a JSON list; `arguments` are null once they are forgotten.
+"""
 Index("ix_approval_digest", approval_table.c.tenant, approval_table.c.digest)
 Index("ix_approval_client", approval_table.c.tenant, approval_table.c.client_id, approval_table.c.created_at)
 
@@ -78,14 +83,19 @@ vote_table = Table(
 _A, _V = approval_table.c, vote_table.c
 _OPEN = _A.state.in_(WAITING)
 _HERE = (wall(approval_table), _A.id == bindparam("which"))
-_WAITS = (*_HERE, _OPEN, _A.expires_at > bindparam("now"))
+_ALIVE = _A.expires_at > bindparam("now")
+_WAITS = (*_HERE, _OPEN, _ALIVE)
+_STANDS = (*_HERE, or_(_OPEN, _A.state == State.APPROVED), _ALIVE)
 _ADD = {
     "sqlite": insert_on_sqlite(approval_table).on_conflict_do_nothing().returning(_A.id),
     "postgresql": insert_on_postgresql(approval_table).on_conflict_do_nothing().returning(_A.id),
 }
 _GET = select(approval_table).where(*_HERE)
 _WAITING = select(approval_table).where(
-    wall(approval_table), _A.waiting == bindparam("act"), _A.expires_at > bindparam("now")
+    wall(approval_table), _A.waiting == bindparam("act"), _A.door == bindparam("at"), _ALIVE
+)
+_DENIED = select(func.max(_A.answered_at)).where(
+    wall(approval_table), _A.digest == bindparam("act"), _A.state == State.DENIED
 )
 _GOOD = (
     select(approval_table)
@@ -102,20 +112,37 @@ _LISTED = (
     .where(
         wall(approval_table),
         or_(bindparam("of", type_=String).is_(None), _A.subject == bindparam("of")),
-        or_(bindparam("only_open", type_=Boolean).is_(False), _OPEN & (_A.expires_at > bindparam("now"))),
+        or_(bindparam("only_open", type_=Boolean).is_(False), _OPEN & _ALIVE),
     )
     .order_by(_A.created_at.desc(), _A.id.desc())
     .limit(bindparam("most", type_=Integer))
 )
-_RECENT = select(func.count().label("many"), func.min(_A.created_at).label("first_at")).where(
-    wall(approval_table), _A.client_id == bindparam("by"), _A.created_at > bindparam("since")
+_BEFORE = (
+    select(approval_table)
+    .where(
+        wall(approval_table),
+        _ALIVE,
+        or_(_A.state == State.REQUESTED, and_(_OPEN, _A.user, _A.subject == bindparam("who"))),
+    )
+    .order_by(_A.state.desc(), _A.created_at.desc(), _A.id.desc())
+    .limit(bindparam("most", type_=Integer))
 )
-_PENDING = select(func.count().label("many"), func.min(_A.expires_at).label("first_at")).where(
-    wall(approval_table),
+_ANSWERED = (
+    select(approval_table)
+    .where(wall(approval_table), _A.answered_by == bindparam("who"), ~_OPEN)
+    .order_by(_A.answered_at.desc(), _A.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
+_OF = (
     _A.client_id == bindparam("by"),
     _A.subject == bindparam("of"),
-    _OPEN,
-    _A.expires_at > bindparam("now"),
+    _A.resource_id == bindparam("where"),
+)
+_RECENT = select(func.count().label("many"), func.min(_A.created_at).label("first_at")).where(
+    wall(approval_table), *_OF, _A.created_at > bindparam("since")
+)
+_PENDING = select(func.count().label("many"), func.min(_A.expires_at).label("first_at")).where(
+    wall(approval_table), *_OF, _OPEN, _ALIVE
 )
 _REQUEST = (
     update(approval_table)
@@ -124,6 +151,7 @@ _REQUEST = (
 )
 _KEYED = select(_A.id).where(wall(approval_table), _A.request_key == bindparam("key"))
 _HOLD = update(approval_table).where(*_WAITS).values(state=_A.state)
+_HOLD_GIVEN = update(approval_table).where(*_STANDS).values(state=_A.state)
 _APPROVE = (
     update(approval_table)
     .where(*_WAITS)
@@ -140,7 +168,7 @@ _APPROVE = (
 )
 _CLOSE = (
     update(approval_table)
-    .where(*_WAITS)
+    .where(*_STANDS)
     .values(
         state=bindparam("end"),
         waiting=null(),
@@ -171,6 +199,22 @@ _LAPSE = (
     )
     .returning(approval_table)
 )
+_DISCARD = delete(approval_table).where(
+    wall(approval_table),
+    _A.state == State.OFFERED,
+    _A.expires_at <= bindparam("now"),
+    or_(bindparam("act", type_=String).is_(None), _A.waiting == bindparam("act")),
+)
+_BLANK = (
+    update(approval_table)
+    .where(
+        wall(approval_table),
+        _A.state.not_in((*WAITING, State.APPROVED)),
+        _A.expires_at <= bindparam("now"),
+        _A.arguments.is_not(None),
+    )
+    .values(arguments=null())
+)
 _OLD = delete(approval_table).where(wall(approval_table), ~_OPEN, _A.expires_at <= bindparam("before"))
 _OLD_VOTES = delete(vote_table).where(
     wall(vote_table), _V.at <= bindparam("before"), ~_V.approval_id.in_(select(_A.id))
@@ -193,10 +237,16 @@ def get(tx: Transaction, approval_id: str) -> Approval | None:
     return _approval(row) if row else None
 
 
-def waiting(tx: Transaction, digest: str, now: float) -> Approval | None:
-    """The one that waits for this act."""
-    row = tx.execute(_WAITING, wall=tx.tenant, act=digest, now=now).first()
+def waiting(tx: Transaction, digest: str, door: str, now: float) -> Approval | None:
+    """The one that waits for this act at this door."""
+    row = tx.execute(_WAITING, wall=tx.tenant, act=digest, at=door, now=now).first()
     return _approval(row) if row else None
+
+
+def denied(tx: Transaction, digest: str) -> float | None:
+    """When this act was denied last."""
+    found: float | None = tx.execute(_DENIED, wall=tx.tenant, act=digest).scalar()
+    return found
 
 
 def good(tx: Transaction, digest: str, now: float) -> list[Approval]:
@@ -212,15 +262,32 @@ def listed(
     return [_approval(row) for row in found]
 
 
-def recent(tx: Transaction, client_id: str, since: float) -> tuple[int, float | None]:
-    """How many this client caused since then, and when the first of them was."""
-    row = tx.execute(_RECENT, wall=tx.tenant, by=client_id, since=since).one()
+def before(tx: Transaction, user_id: str, now: float, most: int) -> list[Approval]:
+    """What somebody wants answered, and then what is only offered in this user's name; each the newest first."""
+    found = tx.execute(_BEFORE, wall=tx.tenant, who=user_id, now=now, most=most)
+    return [_approval(row) for row in found]
+
+
+def answered(tx: Transaction, user_id: str, most: int) -> list[Approval]:
+    """What this user answered last, the newest first."""
+    return [_approval(row) for row in tx.execute(_ANSWERED, wall=tx.tenant, who=user_id, most=most)]
+
+
+def recent(
+    tx: Transaction, client_id: str, subject: str, resource_id: str, since: float
+) -> tuple[int, float | None]:
+    """How many this client caused for a subject at a resource since then, and when the first of them was."""
+    of = {"by": client_id, "of": subject, "where": resource_id}
+    row = tx.execute(_RECENT, wall=tx.tenant, since=since, **of).one()
     return row.many, row.first_at
 
 
-def pending(tx: Transaction, client_id: str, subject: str, now: float) -> tuple[int, float | None]:
-    """How many wait for this client and subject, and when the first of them ends."""
-    row = tx.execute(_PENDING, wall=tx.tenant, by=client_id, of=subject, now=now).one()
+def pending(
+    tx: Transaction, client_id: str, subject: str, resource_id: str, now: float
+) -> tuple[int, float | None]:
+    """How many wait for this client, subject and resource, and when the first of them ends."""
+    of = {"by": client_id, "of": subject, "where": resource_id}
+    row = tx.execute(_PENDING, wall=tx.tenant, now=now, **of).one()
     return row.many, row.first_at
 
 
@@ -235,9 +302,10 @@ def keyed(tx: Transaction, key: str) -> str | None:
     return row.id if row else None
 
 
-def hold(tx: Transaction, approval_id: str, now: float) -> bool:
-    """Whether it waits: until the end of `tx` nobody else answers it."""
-    return tx.execute(_HOLD, wall=tx.tenant, which=approval_id, now=now).rowcount == 1
+def hold(tx: Transaction, approval_id: str, now: float, *, given: bool = False) -> bool:
+    """Whether it waits, or (`given`) was approved and is not used: until the end of `tx` nobody else changes it."""
+    statement = _HOLD_GIVEN if given else _HOLD
+    return tx.execute(statement, wall=tx.tenant, which=approval_id, now=now).rowcount == 1
 
 
 def approve(tx: Transaction, approval_id: str, user_id: str, why: str | None, now: float) -> Approval | None:
@@ -249,7 +317,7 @@ def approve(tx: Transaction, approval_id: str, user_id: str, why: str | None, no
 def close(
     tx: Transaction, approval_id: str, state: State, person: str | None, why: str | None, now: float
 ) -> Approval | None:
-    """What waited is denied or withdrawn; None for all but one of those who end it."""
+    """What waited, or was approved and not used, is over; None for all but one of those who end it or use it."""
     row = tx.execute(
         _CLOSE, wall=tx.tenant, which=approval_id, end=state, person=person, said=why, now=now
     ).first()
@@ -265,6 +333,16 @@ def spend(tx: Transaction, approval_id: str, decision_id: str | None, now: float
 def lapse(tx: Transaction, now: float, digest: str | None = None) -> list[Approval]:
     """Those whose time is over; with a digest, only what waited for that act."""
     return [_approval(row) for row in tx.execute(_LAPSE, wall=tx.tenant, now=now, act=digest)]
+
+
+def discard(tx: Transaction, now: float, digest: str | None = None) -> None:
+    """Forget offers that nobody took up in time; with a digest, only those of that act."""
+    tx.execute(_DISCARD, wall=tx.tenant, now=now, act=digest)
+
+
+def blank(tx: Transaction, now: float) -> None:
+    """Forget the arguments of what is over, once its time is over too."""
+    tx.execute(_BLANK, wall=tx.tenant, now=now)
 
 
 def sweep(tx: Transaction, before: float) -> None:
@@ -285,13 +363,15 @@ def votes(tx: Transaction, approval_id: str) -> list[Vote]:
 
 def _row(approval: Approval) -> dict[str, object]:
     question = asdict(approval.question)
+    arguments = question.pop("arguments")
     plain = {name: getattr(approval, name) for name in Approval.__slots__ if name not in ("question", "rule")}
     return {
         **plain,
         "waiting": approval.digest,
         "resource_id": approval.question.resource_id,
         "question": json.dumps(question, ensure_ascii=False),
-        "roles": " ".join(approval.rule.by),
+        "arguments": None if arguments is None else json.dumps(arguments, ensure_ascii=False),
+        "roles": json.dumps(approval.rule.by, ensure_ascii=False),
         "good_for": approval.rule.expires,
         "quorum": approval.rule.quorum,
         "request_key": None,
@@ -302,8 +382,9 @@ def _approval(row: Row[Any]) -> Approval:
     kept = dict(row._mapping)
     for name in ("waiting", "resource_id", "request_key"):
         del kept[name]
-    said = json.loads(kept.pop("question"))
-    rule = ApprovalRule(tuple(kept.pop("roles").split()), kept.pop("good_for"), kept.pop("quorum"))
+    said, arguments = json.loads(kept.pop("question")), kept.pop("arguments")
+    said["arguments"] = None if arguments is None else json.loads(arguments)
+    rule = ApprovalRule(tuple(json.loads(kept.pop("roles"))), kept.pop("good_for"), kept.pop("quorum"))
     actors = tuple(Actor(**actor) for actor in said.pop("actors"))
     because, impact = tuple(said.pop("because")), Impact(said.pop("impact"))
     question = Question(**said, actors=actors, because=because, impact=impact)

@@ -12,6 +12,8 @@ from broker.audit.refusals import Refusals
 from broker.control.approvals.model import Approval, NotAnswered, State
 from broker.control.approvals.room import Room
 from broker.decisions.callers import Callers
+from broker.denials import live as denials
+from broker.denials.model import Kind, Target
 from broker.estate.estate import Estate
 from broker.identity.clients.authentication.model import Attempt
 from broker.identity.clients.model import Client
@@ -20,7 +22,7 @@ from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
 from broker.runtime.database import Transaction
 from broker.runtime.world import World
-from broker.tokens import strangers
+from broker.tokens import live, strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Requests:
                 "The binding token is not good for this: send it as the decision gave it, for the same call.",
                 Reason.BINDING_INVALID,
             )
+        self._require_on(tx, asker, found)
         if key is not None and (before := self._room.asking.keyed(tx, key)) is not None:
             if before != found.id:
                 raise OAuthError(
@@ -144,7 +147,25 @@ class Requests:
             raise OAuthError(
                 "invalid_request", "There is no such request.", Reason.APPROVAL_UNKNOWN, status=404
             )
+        self._require_on(tx, asker, found)
         return found
+
+    def _require_on(self, tx: Transaction, asker: Asker, approval: Approval) -> None:
+        """OAuthError where who asks, or what the call depends on, is off."""
+        targets = [
+            Target(Kind.TENANT, approval.tenant),
+            Target(Kind.RESOURCE, approval.question.resource_id),
+            Target(Kind.CLIENT, approval.client_id),
+        ]
+        if asker.client is not None:
+            targets.append(Target(Kind.CLIENT, asker.client.client_id))
+        if approval.user:
+            targets.append(Target(Kind.USER, approval.subject))
+        if approval.grant_id is not None:
+            targets.append(Target(Kind.GRANT, approval.grant_id))
+        off = denials.first_off(tx, targets, self._world.clock.now())
+        if off is not None:
+            raise live.refused(off)
 
     def _for(self, asker: Asker, approval: Approval, *, holding: bool = False) -> bool:
         """Whether it is theirs. `holding`: they showed its token too, which a public client has to."""

@@ -23,6 +23,8 @@ from broker.web.display import display_name
 
 WAITS = (10.0, 60.0, 300.0)
 """Seconds between one attempt and the next: there is one attempt more than waits."""
+_HOUR, _MOST_AN_HOUR = 3600.0, 60
+"""Mails that one person is sent within an hour; of what comes beyond that they see on their page."""
 _MOST_TOLD = 20
 """People who are sent a mail about one approval."""
 
@@ -84,6 +86,9 @@ class Notices:
         if letter.attempts > len(WAITS):  # whoever made the last attempt did not live to say so
             self._over(letter, approval, "no answer")
             return True
+        if letter.attempts == 0 and self._too_many(letter, now):
+            self._over(letter, approval, "too many within an hour")
+            return True
         try:
             self._mail.send(person.email, *written(approval), letter.id, now)
         except MailRefused as error:
@@ -95,6 +100,9 @@ class Notices:
             return False
         self._over(letter, approval, None)
         return True
+
+    def _too_many(self, letter: Letter, now: float) -> bool:
+        return self._world.ephemeral.hit("letters", letter.user_id, _HOUR, now).count > _MOST_AN_HOUR
 
     def _over(self, letter: Letter, approval: Approval, failed: str | None) -> None:
         reason = None if failed is None else Reason.NOTICE_UNDELIVERED
