@@ -38,6 +38,8 @@ _CREDENTIALS = re.compile(rb"(?:bearer|dpop) +([A-Za-z0-9._~+/-]+=*)", re.IGNORE
 _SCHEMES = {b"bearer": "bearer", b"dpop": "dpop"}
 _REVISION = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+_IN_USE = "a request with this id waits for its answer: use each id once"
+_USED_UP = "too many requests of this session wait for an answer: open a new one"
 _NOT_HANDED_ON = (b"cookie", b"proxy-authorization", b"x-api-key", b"accept-encoding")
 """Other credentials than the token are nobody's to pass on, and a compressed answer cannot be looked at."""
 
@@ -107,7 +109,10 @@ class Gate:
 
     def entered(self, request: Request, presented: Presented, token: VerifiedToken) -> Entered | Reply:
         try:
-            session = request.text(b"mcp-session-id") or session_in(request.query)
+            session, named = request.text(b"mcp-session-id"), session_in(request.query)
+            if session and named is not None and named != session:
+                raise ValueError("more than one session")
+            session = session or named
             resumed = request.text(b"last-event-id")
         except ValueError as error:
             return reply(400, jsonrpc.error(None, -32600, str(error)))
@@ -158,16 +163,30 @@ class Gate:
             if message.method in ("tasks/result", "tasks/get") and running is not None:
                 passage.running[message.id] = running
                 passage.lasting.add(message.id)
+        taken = passage.begin()
+        if taken is not None:
+            return reply(taken, jsonrpc.error(None, -32600, _IN_USE if taken == 400 else _USED_UP))
         if call is None:
             return passage
-        way = self._guard.control.decide(entered.token, entered.text, call, entered.session)
+        try:
+            way = self._decided(passage, entered, call)
+        except BaseException:
+            passage.leave()
+            raise
         if isinstance(way, Denial):
+            passage.leave()
             return self._denied(weighed, call, way)
-        passage.timeout, passage.over = way.timeout, way.free
-        if way.running is not None:
-            passage.running[call.id] = way.running
-            passage.remember()
         return passage
+
+    def _decided(self, passage: Passage, entered: Entered, call: Message) -> Denial | None:
+        """Why the call of a passage is not made."""
+        control, now = self._guard.control, self._guard.control.now()
+        self._memory.places.sweep(now)
+        way = control.decide(entered.token, entered.text, call, entered.session)
+        if isinstance(way, Denial):
+            return way
+        passage.enter(call, way.running, way.timeout, way.free, now)
+        return None
 
     def listening(self, entered: Entered) -> Passage:
         """The way of a request without messages: a stream that the server talks on, or the end of a session."""
@@ -183,6 +202,7 @@ class Gate:
             messages,
             entered.session,
             decides=control.decides,
+            overhears=control.redacts,
         )
 
     def _foreign_task(self, entered: Entered, messages: Sequence[Message]) -> Reply | None:
@@ -213,10 +233,14 @@ class Gate:
                 said = Client(None, elicitation.offered(message.params.get("capabilities")))
                 memory.clients.bind(mine, holder, said)
                 if entered.session:
-                    memory.sessions.bind(entered.session, holder, said)
+                    found = memory.sessions.of(entered.session, holder)
+                    if found is not None:
+                        found.client = said
                 return said
         known = memory.sessions.of(entered.session, holder) if entered.session else None
-        return known or memory.clients.of(mine, holder) or Client()
+        if known is not None:
+            return known.client
+        return memory.clients.of(mine, holder) or Client()
 
     def _denied(self, weighed: Weighed, call: Message, denial: Denial) -> Reply:
         entered = weighed.entered

@@ -37,13 +37,10 @@ class Obligations:
 
     def error(self, error: object) -> object:
         """What is told of a JSON-RPC error: of a tool under redaction its code, or a page that a person has to see."""
-        if (
-            not self.redact
-            or not isinstance(error, Mapping)
-            or error.get("code") == _URL_ELICITATION_REQUIRED
-        ):
+        page = isinstance(error, Mapping) and error.get("code") == _URL_ELICITATION_REQUIRED
+        if not self.redact or page:
             return error
-        return {"code": error.get("code"), "message": _FAILED}
+        return withheld(error)
 
     def _redacted(self, result: dict[str, object]) -> dict[str, object]:
         """The members that every result has, and what is redacted; a request for input is that and nothing else."""
@@ -77,7 +74,7 @@ class Obligations:
         ]
 
     def _returned(self, value: object) -> object:
-        """What a tool returned. The official SDK wraps what is no object in `result`: the paths are meant for either."""
+        """What a tool returned; the official SDK wraps what is no object in `result`, and a path may mean either."""
         told = json_path.redacted(value, self.redact)
         if isinstance(told, dict) and set(told) == {"result"}:
             return {"result": self._value(told["result"])}
@@ -94,6 +91,12 @@ class Obligations:
             return value
         found = _parsed(value)
         return WITHHELD if found is _NOT_JSON else json.dumps(self._value(found), ensure_ascii=False)
+
+
+def withheld(error: object) -> dict[str, object]:
+    """The code of a JSON-RPC error."""
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return {"code": code if isinstance(code, int) else -32603, "message": _FAILED}
 
 
 def _is_text(part: object) -> bool:

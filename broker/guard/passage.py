@@ -1,35 +1,40 @@
 """One request that was let through, and each message of its answer before the client is told."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from broker.guard import denied, listing
+from broker.guard import denied, listing, said
 from broker.guard.answers import Events, TooLarge, Whole
 from broker.guard.denied import Client
 from broker.guard.handles import Handles, Holder
-from broker.guard.jsonrpc import Message, dumped
+from broker.guard.jsonrpc import Identifier, Message, dumped
+from broker.guard.obligations import withheld
 from broker.guard.request import Headers
 from broker.guard.running import Running, Status, task_of
+from broker.guard.sessions import Places, Session, key_of, once
 
 _SESSION = b"mcp-session-id"
 _SESSION_PARAMETER = re.compile(r"session_?id", re.IGNORECASE)
 _OF_A_CALL = ("content", "structuredContent", "contents", "messages")
+_LISTEN = "subscriptions/listen"
 ACCEPTED, ERROR = 202, 400
-_LOG, _PROGRESS = "notifications/message", "notifications/progress"
+_LONGEST_PLACE = 300.0
+"""Seconds for which a call without a timeout keeps its place when its client went away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered between requests: sessions with what their clients can do, tasks, events, and calls whose
-    answers come elsewhere than to the request that made them."""
+    """What is remembered between requests: sessions with what their clients can do, tasks, events, calls whose answers
+    come elsewhere than to the request that made them, and the places that these take."""
 
-    sessions: Handles[Client] = field(default_factory=Handles)
+    sessions: Handles[Session] = field(default_factory=Handles)
     tasks: Handles[Running | None] = field(default_factory=Handles)
     events: Handles[bool] = field(default_factory=Handles)
     calls: Handles[Running] = field(default_factory=Handles)
     clients: Handles[Client] = field(default_factory=Handles)
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(slots=True)
@@ -37,7 +42,8 @@ class Passage:
     """`messages` are those of the request. `running` are its calls that were decided, by the id of their message.
 
     `may`: whether the token may call a tool. `decides`: nothing of a call that nobody decided is told. `lasting`: the
-    messages whose calls go on when this request is over.
+    messages whose calls go on when this request is over. `overhears`: whether words of a tool under redaction may be
+    heard where no call of this request is. `over` frees the place of the call; its time ends at `until`, epoch seconds.
     """
 
     holder: Holder
@@ -51,9 +57,47 @@ class Passage:
     decides: bool = False
     timeout: float | None = None
     over: Callable[[], None] | None = None
+    until: float = 0.0
+    overhears: Callable[[], bool] = lambda: False
     failed: bool = False
     _answer: Whole | Events | None = None
     _told: set[object] = field(default_factory=set)
+
+    def begin(self) -> int | None:
+        """Take the ids of the requests; the status of the refusal where one is in use, or the session is used up."""
+        keys = [key_of(one.id) for one in self._requests]
+        if len(keys) != len(set(keys)):
+            return 400
+        session = self._session
+        if session is None or not keys:
+            return None
+        return 404 if session.full else None if session.take(keys) else 400
+
+    def enter(
+        self,
+        call: Message,
+        running: Running | None,
+        timeout: float | None,
+        free: Callable[[], None],
+        now: float,
+    ) -> None:
+        """A call of this request may be made; `free` frees its place, and is called once."""
+        self.timeout, self.over = timeout, once(free)
+        self.until = now + (_LONGEST_PLACE if timeout is None else timeout)
+        session = self._session
+        if session is not None and call.id is not None:
+            session.lend(key_of(call.id), self.over)
+        if running is not None:
+            self.running[call.id] = running
+            if self.session is not None:
+                self.memory.calls.bind(_call(self.session, call.id), self.holder, running)
+
+    def leave(self) -> None:
+        """Nothing of it reaches the application, or comes back from there: its ids and its place are free."""
+        for one in self._requests:
+            self._answered(one.id)
+        if self.over is not None:
+            self.over()
 
     def start(self, status: int, headers: Headers) -> tuple[Headers, bool]:
         """The headers of the answer as they are told, and whether they wait for its end: their length is not known."""
@@ -63,7 +107,8 @@ class Passage:
             if name.lower() == _SESSION:
                 self._opened(value.decode("latin-1"))
         if kind == b"text/event-stream":
-            self._answer = Events(self._message, self._event, strict=self._redacts)
+            others = () if self.messages else ("endpoint",)
+            self._answer = Events(self._message, self._event, strict=self._quiet, others=others)
         elif self._redacts or (kind == b"application/json" and self._looked_at):
             self._answer = Whole(self._message, strict=self._redacts)
         changed = self._answer is not None
@@ -99,21 +144,21 @@ class Passage:
     def close(self, status: int | None) -> None:
         """The request is over, answered with this status, or with none as its client went away.
 
-        After 202 the answer comes on another stream of the session. An error says that nothing was done.
+        After 202 the answer comes on another stream of the session. An error says that nothing was done. In a session
+        a call that was not answered goes on, and keeps its place.
         """
+        failed = status is not None and status >= ERROR
         over, self.over = self.over, None
-        if over is not None:
+        if over is not None and self.session is not None and not failed:
+            self.memory.places.keep(over, self.until)
+        elif over is not None:
             over()
+        if failed:
+            self.leave()
         elsewhere = status == ACCEPTED and self.session is not None
         for identifier, running in self.running.items():
             if identifier not in self.lasting and not elsewhere:
-                running.end(Status.FAILED if status is not None and status >= ERROR else Status.UNKNOWN)
-
-    def remember(self) -> None:
-        """Answers to these calls may come, or come again, on another stream of the session."""
-        if self.session is not None:
-            for identifier, running in self.running.items():
-                self.memory.calls.bind(_call(self.session, identifier), self.holder, running)
+                running.end(Status.FAILED if failed else Status.UNKNOWN)
 
     @property
     def call(self) -> Running | None:
@@ -121,18 +166,36 @@ class Passage:
         return next((one for key, one in self.running.items() if key not in self.lasting), None)
 
     @property
+    def _requests(self) -> list[Message]:
+        return [one for one in self.messages if one.method is not None and one.id is not None]
+
+    @property
+    def _session(self) -> Session | None:
+        return None if self.session is None else self.memory.sessions.of(self.session, self.holder)
+
+    @property
     def _redacts(self) -> bool:
-        return any(running.permit.obligations.redact for running in self.running.values())
+        return any(running.redacts for running in self.running.values())
+
+    @property
+    def _quiet(self) -> bool:
+        """Nothing is told in words that nobody looked at."""
+        listens = not self.messages or any(one.method == _LISTEN for one in self.messages)
+        return self._redacts or (listens and self.overhears())
 
     @property
     def _looked_at(self) -> bool:
         methods = {message.method for message in self.messages}
         tasks = any("task" in message.params for message in self.messages)
-        return bool(self.running) or tasks or bool({"tools/list", "tasks/list"} & methods)
+        asked = self.session is not None and bool(self._requests)
+        return bool(self.running) or tasks or asked or bool({"tools/list", "tasks/list"} & methods)
 
     def _opened(self, session: str) -> None:
         """The server has given this session to the client."""
-        if self.session is None and self.memory.sessions.bind(session, self.holder, self.client):
+        sessions = self.memory.sessions
+        if self.session is None and (
+            sessions.holds(session, self.holder) or sessions.bind(session, self.holder, Session(self.client))
+        ):
             self.session = session
 
     def _event(self, kind: str, data: str, mark: str | None) -> None:
@@ -144,68 +207,115 @@ class Passage:
             self.memory.events.bind(event_of(self.session, mark), self.holder, True)
 
     def _message(self, message: dict[str, object]) -> dict[str, object] | None:
-        if "method" in message:
-            return self._said(message)
-        identifier, result = message.get("id"), message.get("result")
+        if "method" in message and "result" not in message and "error" not in message:
+            return said.told(message, strict=self._redacts) if self._quiet else message
+        identifier = _identifier(message.get("id"))
         running = self._running(identifier)
-        self._told.add(identifier)
-        if not isinstance(result, dict):
-            if running is None or "error" not in message:
-                return message
-            error = running.error(message["error"])
-            return message if error is message["error"] else {**message, "error": error}
-        if listing.is_listing(result):
-            return {**message, "result": listing.filtered(result, self.may, self.client)}
-        tasks = result.get("tasks")
-        if isinstance(tasks, list):
-            return {**message, "result": {**result, "tasks": [task for task in tasks if self._mine(task)]}}
-        task = task_of(result)
-        if task is not None and identifier not in self.lasting:
-            self.memory.tasks.bind(task, self.holder, running)
-            self.lasting.add(identifier)
+        waited = self._answered(identifier)
         if running is not None:
-            return {**message, "result": self._of_a_call(running, result)}
+            return self._of_a_call(identifier, running, message)
+        asked = next((one for one in self._requests if one.id == identifier), None)
+        if self._quiet and asked is None and not waited:
+            if "error" in message:
+                return {"jsonrpc": "2.0", "id": identifier, "error": withheld(message["error"])}
+            if self.messages:
+                return denied.failed(None, identifier, "unavailable")
+        return self._of_no_call(asked, identifier, message)
+
+    def _of_a_call(
+        self, identifier: Identifier, running: Running, message: dict[str, object]
+    ) -> dict[str, object]:
+        """Of a call its result, the task that goes on with it, or its error; nothing else where it is redacted."""
+        result = message.get("result")
+        plain = {"jsonrpc": "2.0", "id": identifier} if running.redacts else message
+        if isinstance(result, dict):
+            return {**plain, "result": self._result(identifier, running, result)}
+        if "error" in message:
+            return {**plain, "error": running.error(message["error"])}
+        return denied.failed("tools/call", identifier, "unavailable") if running.redacts else message
+
+    def _result(
+        self, identifier: Identifier, running: Running, result: dict[str, object]
+    ) -> dict[str, object]:
+        task = task_of(result)
+        lasts = identifier in self.lasting
+        if task is None or not (lasts or self._hands_out(task, running, result)):
+            return running.result(result)
+        self.lasting.add(identifier)
+        inner, told = result.get("result"), said.task(result) if running.redacts else result
+        return {**told, "result": running.result(inner)} if lasts and isinstance(inner, dict) else told
+
+    def _hands_out(self, task: str, running: Running, result: dict[str, object]) -> bool:
+        """Whether the call goes on as a task that was not there before."""
+        asked = running.tasked or result.get("resultType") == "task"
+        tasks = self.memory.tasks
+        return asked and not tasks.holds(task, self.holder) and tasks.bind(task, self.holder, running)
+
+    def _of_no_call(
+        self, asked: Message | None, identifier: Identifier, message: dict[str, object]
+    ) -> dict[str, object]:
+        result = message.get("result")
+        if not isinstance(result, dict):
+            return message
         unasked = bool(self.running) or not self.messages
         if self.decides and unasked and any(name in result for name in _OF_A_CALL):
-            return denied.failed("tools/call", _identifier(identifier), "unavailable")
-        return message
+            return denied.failed("tools/call", identifier, "unavailable")
+        if listing.is_listing(result):
+            return {**message, "result": listing.filtered(result, self.may, self.client)}
+        tasks, task = result.get("tasks"), task_of(result)
+        if isinstance(tasks, list):
+            return {
+                **message,
+                "result": {**result, "tasks": [told for one in tasks for told in self._mine(one)]},
+            }
+        if task is None:
+            return message
+        if asked is not None and "task" in asked.params and not self.memory.tasks.holds(task, self.holder):
+            self.memory.tasks.bind(task, self.holder, None)
+        held = self.memory.tasks.of(task, self.holder)
+        return {**message, "result": said.task(result)} if held is not None and held.redacts else message
 
-    def _of_a_call(self, running: Running, result: dict[str, object]) -> dict[str, object]:
-        """The result of a call, or a task with it in it, or without."""
-        if task_of(result) is None:
-            return running.result(result)
-        inner = result.get("result")
-        return {**result, "result": running.result(inner)} if isinstance(inner, dict) else result
+    def _mine(self, task: object) -> list[object]:
+        """A task as its holder may see it, and nothing of anybody else's."""
+        found = task.get("taskId") if isinstance(task, dict) else None
+        if (
+            not isinstance(task, dict)
+            or not isinstance(found, str)
+            or not self.memory.tasks.holds(found, self.holder)
+        ):
+            return []
+        held = self.memory.tasks.of(found, self.holder)
+        return [said.task(task) if held is not None and held.redacts else task]
 
-    def _mine(self, task: object) -> bool:
-        found = task.get("taskId") if isinstance(task, Mapping) else None
-        return isinstance(found, str) and self.memory.tasks.holds(found, self.holder)
+    def _answered(self, identifier: Identifier) -> bool:
+        """Whether a request of the session waited for this answer; its id and its place are free now."""
+        if identifier is None:
+            return False
+        self._told.add(identifier)
+        if self.over is not None and identifier in self.running and identifier not in self.lasting:
+            self.over()
+        session = self._session
+        return session is not None and session.answered(key_of(identifier))
 
-    def _running(self, identifier: object) -> Running | None:
-        if not isinstance(identifier, (str, int, float)):
-            return None
-        if identifier in self.running or self.messages:
+    def _running(self, identifier: Identifier) -> Running | None:
+        if identifier is None or identifier in self.running:
             return self.running.get(identifier)
-        if self.session is None:
+        if self.session is None or any(one.id == identifier for one in self._requests):
             return None
         return self.memory.calls.of(_call(self.session, identifier), self.holder)
 
-    def _said(self, message: dict[str, object]) -> dict[str, object] | None:
-        """What a server says while it works: of a tool under redaction, how far it is, and not in words."""
-        if not self._redacts:
-            return message
-        params = message.get("params")
-        if message.get("method") == _PROGRESS and isinstance(params, Mapping):
-            return {**message, "params": {name: params[name] for name in params if name != "message"}}
-        return None if message.get("method") == _LOG else message
-
 
 def session_in(query: str) -> str | None:
-    """The session that an address of the transport of 2024-11-05 names."""
-    for name, values in parse_qs(query).items() if query else ():
-        if _SESSION_PARAMETER.fullmatch(name):
-            return values[0]
-    return None
+    """The session that an address of the transport of 2024-11-05 names; ValueError where it names several."""
+    found = {
+        value
+        for name, values in (parse_qs(query, keep_blank_values=True).items() if query else ())
+        if _SESSION_PARAMETER.fullmatch(name)
+        for value in values
+    }
+    if len(found) > 1:
+        raise ValueError("more than one session")
+    return found.pop() if found else None
 
 
 def event_of(session: str, mark: str) -> str:
@@ -214,8 +324,8 @@ def event_of(session: str, mark: str) -> str:
 
 
 def _call(session: str, identifier: object) -> str:
-    return f"{session}\0{type(identifier).__name__}\0{identifier}"
+    return f"{session}\0{key_of(identifier)}"
 
 
-def _identifier(value: object) -> str | int | float | None:
+def _identifier(value: object) -> Identifier:
     return value if isinstance(value, (str, int, float)) else None

@@ -3,14 +3,15 @@
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from broker.guard.decision import Permit, Question
-from broker.guard.jsonrpc import dumped
+from broker.guard.jsonrpc import Message, dumped
 from broker.protocol import jcs
 
 _SMALL = 4 * 1024
+_GONE = Message(None, None, None)
 
 
 class Status(StrEnum):
@@ -42,7 +43,8 @@ class Told:
 class Running:
     """`at`: when it was let through, in epoch seconds.
 
-    `noted` is what the tool said of it: downstream request id, cost, how to undo it.
+    `noted` is what the tool said of it: downstream request id, cost, how to undo it. `tasked`: its client asked for a
+    task. What was asked and the token's text are kept no longer than somebody is still told of them.
     """
 
     question: Question
@@ -50,8 +52,18 @@ class Running:
     ended: Callable[["Running", Status, Told | None], None] = field(repr=False)
     at: float = 0.0
     noted: dict[str, object] = field(default_factory=dict)
+    tasked: bool = False
     _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.tasked = "task" in self.question.message.params
+        if self.permit.decision_id is not None:
+            self._forget()
+
+    @property
+    def redacts(self) -> bool:
+        return bool(self.permit.obligations.redact)
 
     def result(self, result: Mapping[str, object]) -> dict[str, object]:
         """The result as it may be told. One that asks for input came to nothing."""
@@ -70,9 +82,13 @@ class Running:
             over, self._over = self._over, True
         if not over:
             self.ended(self, status, None if told is None else Told.of(told))
+            self._forget()
 
     def note(self, **said: object) -> None:
         self.noted.update({name: value for name, value in said.items() if value is not None})
+
+    def _forget(self) -> None:
+        self.question = replace(self.question, text="", message=_GONE)
 
 
 def task_of(result: Mapping[str, object]) -> str | None:

@@ -196,7 +196,7 @@ def test_every_message_of_a_batch_is_checked(middleware, app, issuer) -> None:
     assert answer.status_code == 403
     assert 'scope="tickets:read tickets:write refunds:write"' in challenge_of(answer)
     assert app.bodies == []
-    assert call(middleware, issuer.token(), [search, message("ping")]).status_code == 200
+    assert call(middleware, issuer.token(), [search, message("ping", identifier=8)]).status_code == 200
 
 
 @pytest.mark.attack("RS-14")
@@ -210,7 +210,10 @@ def test_a_tool_that_is_not_listed_is_unknown_and_never_reached(
     answer = call(middleware, token, message("tools/call", name))
     assert answer.status_code == 200
     assert answer.json() == {"jsonrpc": "2.0", "id": 7, "error": {"code": -32602, "message": "Unknown tool"}}
-    assert call(middleware, token, [message("ping"), message("tools/call", name)]).status_code == 400
+    assert (
+        call(middleware, token, [message("ping", identifier=8), message("tools/call", name)]).status_code
+        == 400
+    )
     assert app.bodies == []
 
 
