@@ -1,9 +1,7 @@
 """The guard before a WSGI application (PEP 3333)."""
 
 import contextvars
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from concurrent.futures import Future
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -16,10 +14,8 @@ from broker.guard.passage import Passage
 from broker.guard.possession import TooManyProofs
 from broker.guard.request import LARGEST_BODY, Headers, Reply, Request
 from broker.guard.verifier import TokenRefused
+from broker.guard.waited import App, Environ, StartResponse, whole
 
-Environ = MutableMapping[str, Any]
-StartResponse = Callable[..., Any]
-App = Callable[[Environ, StartResponse], Iterable[bytes]]
 _REASONS = {
     200: "OK",
     204: "No Content",
@@ -29,14 +25,14 @@ _REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
 }
-_JSON: Headers = ((b"content-type", b"application/json"),)
 _PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 class GuardMiddleware:
     """As the one for ASGI; `environ["guard.token"]` is the verified token.
 
-    A call that takes too long is answered and reported, and its thread goes on: a thread cannot be ended from outside.
+    A call that takes too long is answered and reported, and its thread goes on until the application says something: a
+    thread cannot be ended from outside. It keeps its place among the calls at once.
     """
 
     def __init__(
@@ -65,7 +61,7 @@ class GuardMiddleware:
             context = contextvars.copy_context()
         if body is None:
             return _Streaming(self._app, inner, passage, context).through(start_response)
-        status, headers, said = _whole(self._app, inner, passage, context)
+        status, headers, said = whole(self._app, inner, passage, context)
         fresh = () if entered.nonce is None else ((b"dpop-nonce", entered.nonce.encode("ascii")),)
         return _send(start_response, status, (*headers, *fresh), said)
 
@@ -102,76 +98,6 @@ class GuardMiddleware:
         query = environ.get("QUERY_STRING", "")
         decoded = path.decode("utf-8", "replace")
         return Request(environ["REQUEST_METHOD"], decoded, url, headers, query, certificate)
-
-
-@dataclass(slots=True)
-class _Answered:
-    """What an application said: its status line, headers and, where it was waited for, its body."""
-
-    status: str = "500 Internal Server Error"
-    headers: Headers = ()
-    body: bytes = b""
-
-    def begin(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]:
-        self.status = status
-        self.headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
-        return self._write
-
-    def _write(self, data: bytes) -> None:
-        self.body += data
-
-
-def _whole(
-    app: App, environ: Environ, passage: Passage, context: contextvars.Context
-) -> tuple[str, Headers, bytes]:
-    """The answer to messages, waited for as long as a call may take."""
-    answered = _Answered()
-
-    def work() -> None:
-        chunks = app(environ, answered.begin)
-        try:
-            for chunk in chunks:
-                answered.body += chunk
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
-
-    status: int | None = None
-    try:
-        if not _within(passage.timeout, lambda: context.run(work)):
-            return "200 OK", _JSON, passage.fail("timeout")
-        status = int(answered.status.split(" ", 1)[0])
-        headers, _ = passage.start(status, answered.headers)
-        told = passage.feed(answered.body)
-        return answered.status, headers, told if passage.failed else told + passage.end()
-    finally:
-        passage.close(status)
-
-
-def _within(seconds: float | None, work: Callable[[], None]) -> bool:
-    """Whether the work was done in time; whatever it raises is raised here."""
-    if seconds is None:
-        work()
-        return True
-    done: Future[None] = Future()
-
-    def aside() -> None:
-        try:
-            work()
-            done.set_result(None)
-        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=aside, name="guarded-call", daemon=True).start()
-    try:
-        done.result(seconds)
-    except TimeoutError:
-        if not done.done():
-            return False
-        raise
-    return True
 
 
 @dataclass(slots=True)

@@ -134,10 +134,55 @@ def test_a_call_that_takes_too_long_is_given_up(desk: Desk, app: App, send) -> N
     app.wait = threading.Event()
     assert b"took too long" in send(call("close"))[2]
     assert [told["status"] for told in desk.reports()] == ["unknown"]
+    desk.isolated(timeout=10.0, concurrent=1)
+    assert b"Too many calls are running" in send(call("close"))[2], "its thread goes on, in its place"
     app.wait.set()
     app.wait = None
-    desk.isolated(timeout=10.0, concurrent=1)
+    done()
     assert json.loads(send(call("close"))[2])["result"] == app.result
+
+
+@pytest.mark.parametrize(("timeout", "said"), [(None, "too large"), (30.0, "too large"), (0.05, "too long")])
+def test_an_answer_without_an_end_is_read_no_further_than_anybody_waits(
+    desk: Desk, timeout: float | None, said: str
+) -> None:
+    made: list[int] = []
+    closed, go_on = threading.Event(), threading.Event()
+
+    class Endless:
+        def __iter__(self) -> Iterator[bytes]:
+            while len(made) < 1000:
+                made.append(1)
+                if timeout == 0.05:
+                    go_on.wait(10)
+                yield b"x" * 1024 * 1024
+
+        def close(self) -> None:
+            closed.set()
+
+    def app(environ, start_response) -> Endless:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return Endless()
+
+    desk.isolated(timeout=timeout, concurrent=1)
+    body = json.dumps(call("search")).encode()
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/mcp", "HTTP_HOST": "mcp.example"}
+    environ |= {"HTTP_AUTHORIZATION": f"Bearer {desk.issuer.token(scope=ALL)}"}
+    environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
+    told = b"".join(GuardMiddleware(app, desk.guard)(environ, lambda *_: None))
+    assert said in json.loads(told)["result"]["content"][0]["text"]
+    go_on.set()
+    assert closed.wait(10)
+    done()
+    assert len(made) <= (2 if timeout == 0.05 else 17) and desk.guard.control._slots._taken == 0
+    assert [report["status"] for report in desk.reports()] == ["unknown"]
+
+
+def done() -> None:
+    """Wait until no call has a thread."""
+    for thread in threading.enumerate():
+        if thread.name == "guarded-call":
+            thread.join(10)
 
 
 def test_a_stream_is_told_while_it_comes(app: App, send) -> None:
