@@ -17,7 +17,9 @@ from pydantic.fields import FieldInfo
 
 from broker.app import compose, create_app, migrate
 from broker.audit.model import FACTS
-from broker.control.policy import builtin, schema
+from broker.control.classes import DEFAULTS, SELF
+from broker.control.policy import builtin, reading, schema
+from broker.estate.model import ApprovalRule
 from broker.protocol.errors import STATUS, Reason
 from broker.settings import Settings
 from broker.tokens.exchange.refusals import REFUSALS
@@ -72,6 +74,26 @@ def policy_schema(_: Sentences) -> list[str]:
     return ["```cedar", *schema.text(()).splitlines(), "```"]
 
 
+def classes(_: Sentences) -> list[str]:
+    head = ("Class", "Each call is allowed by", "of a client's own work by", "Key", "A minute", "A day")
+    says = {policy.id: policy.says or "" for policy in reading.built_in()}
+    rows = [
+        (
+            f"`{impact}`",
+            _allowed(of.approval),
+            _allowed(of.unattended),
+            "needed" if of.keyed else "optional",
+            str(of.per_minute),
+            "-" if of.per_day is None else str(of.per_day),
+            f"{of.max_output // 1024} KiB",
+            "kept" if of.arguments else "digest",
+            says[f"mcp.{impact}"],
+        )
+        for impact, of in DEFAULTS.items()
+    ]
+    return _table((*head, "Output", "Arguments in the record", "Policy by default"), rows)
+
+
 TABLES: Mapping[str, Callable[[Sentences], list[str]]] = {
     "settings": settings,
     "endpoints": endpoints,
@@ -79,6 +101,7 @@ TABLES: Mapping[str, Callable[[Sentences], list[str]]] = {
     "reasons": reasons,
     "facts": facts,
     "exchange": exchange,
+    "classes": classes,
     "policies": policies,
     "policy_schema": policy_schema,
 }
@@ -144,6 +167,12 @@ def _kept(table: str) -> Iterable[tuple[str, str]]:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = (head, ("---",) * len(head), *rows)
     return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _allowed(rule: ApprovalRule | None) -> str:
+    if rule is None:
+        return "nobody"
+    return " or ".join("its user" if role == SELF else f"another human, `{role}`" for role in rule.by)
 
 
 def _default(field: FieldInfo) -> str:

@@ -40,6 +40,7 @@ def test_the_tables_of_the_documentation_are_those_of_the_code(
         ("errors", "reasons"),
         ("audit", "facts"),
         ("tokens", "exchange"),
+        ("control", "classes"),
         ("policy", "policies"),
         ("policy", "policy_schema"),
     ],
