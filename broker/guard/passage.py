@@ -10,6 +10,7 @@ from broker.guard.answers import Events, TooLarge, Whole
 from broker.guard.denied import Client
 from broker.guard.handles import Handles, Holder
 from broker.guard.jsonrpc import Identifier, Message, dumped
+from broker.guard.methods import LISTEN
 from broker.guard.obligations import withheld
 from broker.guard.request import Headers
 from broker.guard.running import Running, Status, task_of
@@ -18,7 +19,7 @@ from broker.guard.sessions import Places, Session, key_of, once
 _SESSION = b"mcp-session-id"
 _SESSION_PARAMETER = re.compile(r"session_?id", re.IGNORECASE)
 _OF_A_CALL = ("content", "structuredContent", "contents", "messages")
-_LISTEN = "subscriptions/listen"
+_ALWAYS = ("tools/list", "tasks/")
 ACCEPTED, ERROR = 202, 400
 _LONGEST_PLACE = 300.0
 """Seconds for which a call without a timeout keeps its place when its client went away."""
@@ -180,15 +181,15 @@ class Passage:
     @property
     def _quiet(self) -> bool:
         """Nothing is told in words that nobody looked at."""
-        listens = not self.messages or any(one.method == _LISTEN for one in self.messages)
+        listens = not self.messages or any(one.method == LISTEN for one in self.messages)
         return self._redacts or (listens and self.overhears())
 
     @property
     def _looked_at(self) -> bool:
-        methods = {message.method for message in self.messages}
+        methods = [message.method or "" for message in self.messages]
         tasks = any("task" in message.params for message in self.messages)
         asked = self.session is not None and bool(self._requests)
-        return bool(self.running) or tasks or asked or bool({"tools/list", "tasks/list"} & methods)
+        return bool(self.running) or tasks or asked or any(one.startswith(_ALWAYS) for one in methods)
 
     def _opened(self, session: str) -> None:
         """The server has given this session to the client."""
