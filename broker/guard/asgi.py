@@ -1,6 +1,7 @@
 """The guard before an ASGI application (ASGI 3.0, HTTP)."""
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from broker.guard.isolation import Slots
 from broker.guard.jsonrpc import Message
 from broker.guard.passage import Passage
 from broker.guard.possession import TooManyProofs
-from broker.guard.request import LARGEST_BODY, Reply, Request, bodiless
+from broker.guard.request import LARGEST_BODY, Reply, Request, bodiless, unavailable
 from broker.guard.telling import Event, Send, Telling
 from broker.guard.verifier import TokenRefused
 
@@ -37,6 +38,7 @@ Receive = Callable[[], Awaitable[Event]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 UrlOf = Callable[[Scope], str]
 
+_TELLING_SECONDS = 10.0
 _ASKING_AT_ONCE, _WAITING_TO_ASK = 16, 64
 
 
@@ -93,7 +95,7 @@ class GuardMiddleware:
         entered = self._gate.entered(request, presented, token)
         if isinstance(entered, Reply):
             return await _answer(send, entered)
-        passage, body = await self._admitted(entered, receive)
+        passage, received = await self._admitted(entered, receive)
         if isinstance(passage, Reply):
             return await _answer(send, passage.fresh(entered.nonce))
         inner = {
@@ -103,37 +105,51 @@ class GuardMiddleware:
             "state": {**scope.get("state", {}), "guard_token": token},
         }
         with self._guard.calling(token, presented.text, passage.call):
-            return await self._through(passage, entered, inner, _replayed(body or b"", receive), send)
+            return await self._through(passage, entered, inner, received, send)
 
-    async def _admitted(self, entered: Entered, receive: Receive) -> tuple[Passage | Reply, bytes | None]:
+    async def _admitted(self, entered: Entered, receive: Receive) -> tuple[Passage | Reply, Receive]:
+        """The way of the request, and what the application receives of it."""
         if entered.request.method != "POST":
-            return self._gate.listening(entered), None
+            return self._gate.listening(entered), _replayed(b"", receive)
         body = await _read_body(receive)
         if self._guard.control.at_hand:
             weighed = self._gate.weighed(entered, body)
         else:
             weighed = await asyncio.to_thread(self._gate.weighed, entered, body)
+        received = _replayed(body or b"", receive)
         if isinstance(weighed, Reply):
-            return weighed, body
+            return weighed, received
         if weighed.call is None or not self._guard.control.decides:
-            return self._gate.settled(weighed), body
-        return await self._settled(weighed, weighed.call), body
+            return self._gate.settled(weighed), received
+        passage, left = await self._settled(weighed, weighed.call, receive)
+        return passage, received if left is None else _replayed(body or b"", left)
 
-    async def _settled(self, weighed: Weighed, call: Message) -> Passage | Reply:
+    async def _settled(
+        self, weighed: Weighed, call: Message, receive: Receive
+    ) -> tuple[Passage | Reply, Receive | None]:
         """A decision that was asked for is waited for to its end: no permit stays behind that nobody reports.
 
-        Whoever goes away before it is asked for is not asked about.
+        Whoever goes away before it is asked for is not asked about. With what came meanwhile, if anything did.
         """
         if not self._asking.take(_ASKING_AT_ONCE + _WAITING_TO_ASK):
-            return denied.words(call, "too_many_at_once", retry_after=1)
+            return denied.words(call, "too_many_at_once", retry_after=1), None
         asked = self._aside.submit(contextvars.copy_context().run, self._gate.settled, weighed)
         asked.add_done_callback(lambda _: self._asking.free())
+        decided, came = asyncio.wrap_future(asked), asyncio.ensure_future(receive())
+        first: set[asyncio.Future[Any]] = {decided, came}
         try:
-            return await asyncio.shield(asyncio.wrap_future(asked))
-        except asyncio.CancelledError:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if not decided.done() and came.result()["type"] == "http.disconnect" and asked.cancel():
+                return unavailable(), None
+            passage = await asyncio.shield(decided)
+        except BaseException:
             if not asked.cancel():
                 asked.add_done_callback(_given_up)
             raise
+        finally:
+            came.cancel()
+        await asyncio.wait({came})
+        return passage, None if came.cancelled() else _after(came.result(), receive)
 
     async def _through(
         self, passage: Passage, entered: Entered, scope: Scope, receive: Receive, send: Send
@@ -145,7 +161,10 @@ class GuardMiddleware:
         except TimeoutError:
             if not limit.expired():
                 raise
-            await telling.fail("timeout")
+            passage.close(telling.status)  # what is told now waits for a client that may not read
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELLING_SECONDS):
+                    await telling.fail("timeout")
         finally:
             passage.close(telling.status)
 
@@ -166,6 +185,7 @@ def _given_up(asking: "Future[Passage | Reply]") -> None:
     if not asking.cancelled() and asking.exception() is None:
         passage = asking.result()
         if isinstance(passage, Passage):
+            passage.leave()
             passage.close(None)
 
 
@@ -182,6 +202,16 @@ async def _read_body(receive: Receive) -> bytes | None:
         if len(body) > LARGEST_BODY:
             return None
     return bytes(body)
+
+
+def _after(event: Event, receive: Receive) -> Receive:
+    """What has come already, then what follows."""
+    left = [event]
+
+    async def replay() -> Event:
+        return left.pop() if left else await receive()
+
+    return replay
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

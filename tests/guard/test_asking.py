@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,3 +82,41 @@ def test_who_left_before_the_question_was_sent_is_not_asked_for(desk: Desk, brok
     assert len(broker.asked) == 16 + 1 and len(desk.app.bodies) == 1
     assert sorted(told["status"] for told in desk.reports()) == ["ok", *["unknown"] * 16]
     assert desk.middleware._asking._taken == 0
+
+
+def test_so_it_is_where_a_server_says_that_they_left(desk: Desk, broker: Slow) -> None:
+    """Whoever leaves once the question is sent is not taken for one who cancels."""
+    body, told = json.dumps(call("search")).encode(), []
+    token = desk.issuer.token(scope=ALL)
+    headers = [(b"host", b"mcp.example"), (b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers, "extensions": {}}
+
+    async def request(leaves: asyncio.Event) -> None:
+        events = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, object]:
+            if events:
+                return events.pop()
+            await leaves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: dict[str, object]) -> None:
+            if event["type"] == "http.response.start":
+                told.append(event["status"])
+
+        await desk.middleware(dict(scope), receive, send)
+
+    async def run() -> None:
+        leaves = asyncio.Event()
+        tasks = [asyncio.create_task(request(leaves)) for _ in range(20)]
+        for _ in range(16):
+            await asyncio.to_thread(broker.asked_for.acquire, timeout=10)
+        leaves.set()
+        for left in itertools.islice(asyncio.as_completed(tasks), 4):
+            await left
+        assert told == [503] * 4
+        broker.go_on.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+    assert len(broker.asked) == len(desk.app.bodies) == 16 and told[4:] == [200] * 16
