@@ -295,6 +295,7 @@ class Passage:
         self._told.add(identifier)
         if self.over is not None and identifier in self.running and identifier not in self.lasting:
             self.over()
+            self.over = None
         session = self._session
         return session is not None and session.answered(key_of(identifier))
 

@@ -9,6 +9,7 @@ import pytest
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
+from broker.guard import asgi
 from broker.guard.asgi import GuardMiddleware
 from broker.guard.denied import Client
 from broker.guard.sessions import Places, Session, key_of, once
@@ -179,8 +180,10 @@ def test_what_is_remembered_of_ids_is_bounded(desk: Desk) -> None:
         assert not session.full and session.take([str(number)])
     assert session.full and session.answered("7") and not session.answered("7") and not session.full
     headers = in_session(desk)
+    assert desk.send(call("search"), headers).status_code == 200
     [(_, kept)] = desk.middleware._gate._memory.sessions._held.values()
     kept.take([f"k{number}" for number in range(1024)])
+    assert not desk.middleware._gate._memory.places._kept
     assert desk.send(PING, headers).status_code == 404, "and a new session is opened"
 
 
@@ -250,3 +253,49 @@ def test_of_a_call_that_is_over_no_arguments_are_remembered(desk: Desk) -> None:
     [(_, running)] = desk.middleware._gate._memory.calls._held.values()
     assert "xxx" not in str(running.question.message.params) and running.question.text == ""
     assert running.question.token.subject == "alice"
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
+def test_a_client_that_does_not_read_keeps_no_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: bytes, late: bool
+) -> None:
+    monkeypatch.setattr(asgi, "_TELLING_SECONDS", 0.01)
+    desk.isolated(concurrent=1, timeout=0.05)
+    desk.app.answers, desk.app.stream = [(b"content-type", kind)], [] if kind != b"application/json" else None
+    token = f"Bearer {desk.issuer.token(scope=ALL)}".encode()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": [(b"host", b"mcp.example"), (b"authorization", token)],
+    }
+    stuck = asyncio.Event()
+
+    async def run() -> None:
+        sent = [json.dumps(call("search")).encode()]
+        still = asyncio.Event()
+
+        async def receive() -> dict[str, object]:
+            if not sent:
+                await still.wait()
+            return {"type": "http.request", "body": sent.pop(), "more_body": False}
+
+        async def send(event: dict[str, object]) -> None:
+            if event["type"] == "http.response.body":
+                stuck.set()
+                await still.wait()
+
+        if late:
+            desk.app.meanwhile = still.wait
+        waiting = asyncio.create_task(desk.middleware(scope, receive, send))
+        await stuck.wait()
+        desk.app.meanwhile = None
+        headers = [("authorization", token.decode())]
+        again = await desk.request("POST", headers, content=json.dumps(call("search")).encode())
+        assert "done" in again.text
+        assert [told["status"] for told in desk.reports()] == (["unknown", "ok"] if late else ["ok", "ok"])
+        await waiting
+
+    asyncio.run(asyncio.wait_for(run(), 10))
