@@ -240,12 +240,14 @@ class Settings(BaseSettings):
         120, description="Authorization requests that one source may push in a minute.", ge=1
     )
     repeats_per_txn: int = Field(
-        5,
+        20,
         description="How often one exact call may happen under one `txn` before it is taken for a loop.",
         ge=1,
     )
     exchanges_per_txn: int = Field(
-        100, description="Exchanges that may be made under one `txn`, of whatever servers, in its life.", ge=1
+        1000,
+        description="Exchanges that may be made under one `txn`, of whatever servers, in its life.",
+        ge=1,
     )
     tokens_per_grant_per_minute: int = Field(
         60_000, description="Tokens that may be made from one grant in a minute.", ge=1

@@ -1,5 +1,6 @@
 """Audit records: inserted, never changed. Personal values stand beside the record that commits to them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from broker.protocol import jcs
 from broker.runtime.database import Transaction, metadata, wall
 
 audit_record = Table(
@@ -93,6 +95,8 @@ _EVERY = (
     .where(wall(audit_record))
     .order_by(audit_record.c.time, audit_record.c.id)
 )
+_OTHERS = ("approval", "downstream_request_id")
+"""Ids without a column of their own: they are looked for in the canonical bodies, where nothing else is like them."""
 _HANDLES = select(
     audit_record.c.id, audit_record.c.txn, audit_record.c.grant_id, audit_record.c.request_id
 ).where(
@@ -103,6 +107,12 @@ _HANDLES = select(
             for name in ("id", "txn", "grant_id", "jti_hash", "parent_jti_hash", "request_id", "decision")
         )
     ),
+)
+_SAID = select(
+    audit_record.c.id, audit_record.c.txn, audit_record.c.grant_id, audit_record.c.request_id
+).where(
+    wall(audit_record),
+    or_(*(audit_record.c.body.like(bindparam(name), escape="\\") for name in _OTHERS)),
 )
 _CHAIN = _JOINED.where(
     or_(
@@ -190,10 +200,15 @@ def denied(tx: Transaction, since: float) -> list[tuple[str, int]]:
 
 def handles(tx: Transaction, any_id: str) -> list[tuple[str, str | None, str | None, str | None]]:
     """(id, txn, grant_id, request_id) of the records that carry `any_id` as one of their ids."""
-    return [
-        (row.id, row.txn, row.grant_id, row.request_id)
-        for row in tx.execute(_HANDLES, wall=tx.tenant, any_id=any_id)
-    ]
+    rows = tx.execute(_HANDLES, wall=tx.tenant, any_id=any_id)
+    return [(row.id, row.txn, row.grant_id, row.request_id) for row in rows]
+
+
+def mentions(tx: Transaction, any_id: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """The same of those that name it as an approval or a downstream request; reads every record."""
+    said = re.sub(r"([\\%_])", r"\\\1", jcs.canonical(any_id).decode())
+    rows = tx.execute(_SAID, wall=tx.tenant, **{name: f'%"{name}":{said}%' for name in _OTHERS})
+    return [(row.id, row.txn, row.grant_id, row.request_id) for row in rows]
 
 
 def chain(

@@ -33,13 +33,14 @@ def query(
 
 
 def trace(database: Database, any_id: str, tenant: str | None = None) -> list[Record]:
-    """The chain that `any_id` is part of, cause before effect: by record, request, txn, grant, jti or its hash.
+    """The chain that `any_id` is part of, cause before effect: by record, request, txn, grant, jti or its hash,
+    decision, approval or downstream request.
 
     A transaction (`txn`) pulls in the grant it was made under, but not that grant's other transactions.
     """
 
     def read(tx: Transaction) -> list[store.Stored]:
-        found = store.handles(tx, any_id) or store.handles(tx, jti_hash(any_id))
+        found = store.handles(tx, any_id) or store.handles(tx, jti_hash(any_id)) or store.mentions(tx, any_id)
         txns = {txn for _, txn, _, _ in found if txn}
         grants = {grant for _, txn, grant, _ in found if grant and not txn}
         requests = {request for _, txn, _, request in found if request and not txn}

@@ -45,12 +45,21 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The subject as its tenant knows it; `user` is false for a client's own work."""
+    """The subject as its tenant knows it; `user` is false for a client's own work.
+
+    `account`: a user can sign in here, and answer for themselves.
+    """
 
     id: str
     user: bool
     roles: tuple[str, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
+    account: bool = True
+
+    @property
+    def attended(self) -> bool:
+        """Whether a user is there who could allow what is done in their name."""
+        return self.user and self.account
 
 
 @dataclass(frozen=True, slots=True)

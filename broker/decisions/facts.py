@@ -9,10 +9,8 @@ from broker.decisions import rules
 from broker.decisions.model import MOST_INTENT, Case
 from broker.decisions.words import clean, cleaned
 from broker.estate.model import Tool
-from broker.protocol import jcs, json_path
+from broker.protocol import json_path
 
-MOST_ARGUMENTS = 16 * 1024
-"""Bytes of arguments that a record keeps; of longer ones it keeps the digest."""
 _LONGEST_NAME = 200
 
 
@@ -60,7 +58,7 @@ def _change(case: Case, no: Refused | None) -> dict[str, object]:
 
 def _kept(act: Act, token: str | None) -> Mapping[str, object] | None:
     """The arguments, as far as the tool's class lets them be kept, without what its paths redact."""
-    if not keeps_arguments(act.tool) or len(jcs.canonical(act.arguments)) > MOST_ARGUMENTS:
+    if not keeps_arguments(act.tool):
         return None
     kept = clean(_redacted(act.tool, act.arguments), token)
     return kept if isinstance(kept, Mapping) else None

@@ -123,7 +123,7 @@ class Judge:
 
     def _as_its_tenant_knows(self, tx: Transaction, token: VerifiedToken) -> Person:
         if own_work(token) or foreign(token):
-            return Person(token.subject, user=foreign(token))
+            return Person(token.subject, user=foreign(token), account=False)
         user = self._people.within(tx, token.subject)
         memberships = user.memberships if user else ()
         here = next((found for found in memberships if found.tenant == token.tenant), None)
@@ -150,6 +150,7 @@ class Judge:
             raise Refused(Why.INVALID_ARGUMENTS, "no object", errors=[_NO_OBJECT])
         rules.require_normal(question)
         self._require_arguments(tool, arguments)
+        rules.require_kept(tool, arguments)
         rules.require_details(resource, tool, token, arguments)
         if keyed:
             rules.require_key(tool, question)

@@ -8,7 +8,6 @@ from broker.control.idempotency.keys import Keys
 from broker.control.idempotency.model import Permit
 from broker.decisions.model import Caller
 from broker.decisions.reported import Outcome
-from broker.decisions.words import cleaned
 from broker.estate.model import Resource, Tool
 from broker.protocol.errors import OAuthError, Reason
 from broker.protocol.origin import Origin
@@ -37,6 +36,10 @@ class Outcomes:
             inside = tx.inside(permit.tenant)
             if self._keys.finish(inside, permit.tenant, permit.id, said.kept(), now):
                 self._recorder.record(inside, _fact(permit, said), origin)
+                if said.cost is not None:
+                    self._budgets.correct(
+                        inside, _call(permit, caller.resource), permit.made_at, said.cost, now
+                    )
                 return permit, True
             before = self._keys.find(inside, permit.id)
             if before is None or before.outcome != said.kept():
@@ -54,9 +57,7 @@ class Outcomes:
 
 
 def _fact(permit: Permit, said: Outcome) -> Fact:
-    more = {"status": said.status.value, "cost": said.cost}
-    if said.undo is not None:
-        more["undo"] = cleaned(said.undo, None)
+    more = {"status": said.status.value, "cost": said.cost, "undo": said.undo}
     return Fact(
         "outcome.reported",
         tenant=permit.tenant,

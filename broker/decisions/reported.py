@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.decisions.model import MOST_INTENT, Malformed
+from broker.decisions.words import clean, cleaned
 from broker.protocol import jcs
 
 MOST_CALLS = 1000
@@ -24,7 +25,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`result`: what a duplicate may be told, at most 4 KiB of JSON; None where there is none, or it is larger."""
+    """`result`: what a duplicate may be told, at most 4 KiB of JSON; None where there is none, or it is larger.
+
+    All its texts are clean.
+    """
 
     decision_id: str
     status: Status
@@ -77,12 +81,12 @@ def outcome(members: Mapping[str, object]) -> Outcome:
     return Outcome(
         decision_id=_required(members, "decision_id", _LONGEST_ID),
         status=_status(members),
-        downstream_request_id=_text(members, "downstream_request_id", _LONGEST_ID),
+        downstream_request_id=_clean(members, "downstream_request_id", _LONGEST_ID),
         cost=_number(members, "cost"),
-        undo=_text(members, "undo", _LONGEST_UNDO),
-        result_digest=_text(members, "result_digest", _LONGEST_DIGEST),
+        undo=_clean(members, "undo", _LONGEST_UNDO),
+        result_digest=_clean(members, "result_digest", _LONGEST_DIGEST),
         result_size=_size(members),
-        result=result,
+        result=clean(result, None),
     )
 
 
@@ -109,11 +113,11 @@ def _call(members: Mapping[str, object]) -> ReportedCall:
         tool=_required(members, "tool", _LONGEST_TOOL),
         at=_number(members, "at"),
         status=_status(members),
-        arguments_digest=_text(members, "arguments_digest", _LONGEST_DIGEST),
-        request_id=_text(members, "request_id", _LONGEST_ID),
-        downstream_request_id=_text(members, "downstream_request_id", _LONGEST_ID),
+        arguments_digest=_clean(members, "arguments_digest", _LONGEST_DIGEST),
+        request_id=_clean(members, "request_id", _LONGEST_ID),
+        downstream_request_id=_clean(members, "downstream_request_id", _LONGEST_ID),
         intent=intent[:MOST_INTENT] if intent else None,
-        result_digest=_text(members, "result_digest", _LONGEST_DIGEST),
+        result_digest=_clean(members, "result_digest", _LONGEST_DIGEST),
         result_size=_size(members),
     )
 
@@ -139,6 +143,11 @@ def _text(members: Mapping[str, object], name: str, longest: int) -> str | None:
     if not isinstance(found, str) or not 0 < len(found) <= longest or "\0" in found:
         raise Malformed(f"{name}: give a text of 1 to {longest} visible characters, or leave it out.")
     return found
+
+
+def _clean(members: Mapping[str, object], name: str, longest: int) -> str | None:
+    found = _text(members, name, longest)
+    return None if found is None else cleaned(found, None)
 
 
 def _number(members: Mapping[str, object], name: str) -> float | None:

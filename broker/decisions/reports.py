@@ -87,7 +87,7 @@ def _fact(resource: Resource, call: ReportedCall, making: Making, wrong: StrEnum
         when = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="milliseconds")
         change["at"] = when.replace("+00:00", "Z")
     if call.request_id is not None:
-        change["request"] = cleaned(call.request_id, None)
+        change["request"] = call.request_id
     return Fact(
         "call.reported",
         Outcome.ALLOWED if wrong is None else Outcome.DENIED,

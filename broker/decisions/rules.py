@@ -10,9 +10,12 @@ from broker.denials.model import Kind, Target, tool_id
 from broker.estate import rules as estate_rules
 from broker.estate.model import Impact, Recording, Resource, Stage, Tool
 from broker.guard.verifier import VerifiedToken
-from broker.protocol import details
+from broker.protocol import details, jcs
 from broker.protocol import scope as scope_rules
 from broker.protocol.errors import OAuthError, Reason
+
+MOST_ARGUMENTS = 16 * 1024
+"""Bytes, in canonical form, of arguments that a record keeps."""
 
 
 def require_own(resource: Resource, question: Question) -> None:
@@ -148,6 +151,12 @@ def require_normal(question: Question) -> None:
         raise Refused(
             Why.INVALID_ARGUMENTS, "uri", errors=[{"pointer": "/arguments/uri", "keyword": "format"}]
         )
+
+
+def require_kept(tool: Tool, arguments: Mapping[str, object]) -> None:
+    """What a record has to keep is no larger than what it can."""
+    if keeps_arguments(tool) and len(jcs.canonical(arguments)) > MOST_ARGUMENTS:
+        raise Refused(Why.INVALID_ARGUMENTS, "size", errors=[{"pointer": "/arguments", "keyword": "size"}])
 
 
 def require_key(tool: Tool, question: Question) -> None:

@@ -24,7 +24,7 @@ def two(run: Run, folder: Path) -> None:
             write(
                 lambda tx, m=mark, n=number: store.begin(tx, permit(m, made_at=NOW + n), None, LATER, LATER)
             )
-        write(lambda tx: store.finish(tx, "dec-a", {"status": "failed", "undo": "x"}, NOW + 9))
+        write(lambda tx: store.finish(tx, "dec-a", {"status": "failed", "undo": "x"}, NOW + 9, NOW + 9))
 
 
 def test_calls_are_listed_and_what_nobody_reported_is_open(

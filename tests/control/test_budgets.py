@@ -176,7 +176,7 @@ def test_a_place_is_free_when_the_outcome_comes_or_the_call_can_run_no_longer(la
 
 
 def test_the_same_act_again_and_again_under_one_transaction_is_a_loop(lab: Lab) -> None:
-    for _ in range(5):
+    for _ in range(20):
         enter(lab, act())
     looped = refused(lab, act())
     assert (looped.why, looped.detail) == (Why.RATE_LIMITED, "repeated")

@@ -59,7 +59,7 @@ def test_the_budget_of_a_day_refuses_until_tomorrow_and_what_is_refused_costs_no
 
 def test_the_same_call_again_and_again_under_one_transaction_is_refused(lab: Lab) -> None:
     token = scoped(lab, READS)
-    for _ in range(5):
+    for _ in range(20):
         permitted(lab, token, arguments=calls(0))
     assert denied(lab, "rate_limited", token, arguments=calls(0))["limit"] == "repeated"
     permitted(lab, token, arguments=calls(1))

@@ -6,8 +6,10 @@ import pytest
 
 from broker.control.policy.model import PolicyText
 from broker.estate.model import ApprovalRule, Impact, Stage
+from tests.attacks.test_exch_foreign import spoken, trusting
 from tests.deciding import ask, denied, desk, permitted, scoped, tool
-from tests.lab import Lab
+from tests.lab import CRM, Lab
+from tests.vouching import Vouchers
 
 SCHEMA = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
 LIMIT = """
@@ -83,6 +85,24 @@ def test_policies_see_what_is_read_beside_tools(lab: Lab, method: str, kind: str
     )
     denied(lab, "policy_denied", token, "file:///secret", method=method, kind=kind)
     permitted(lab, token, "file:///open", method=method, kind=kind)
+
+
+def test_who_has_no_account_here_is_not_asked_to_allow_what_is_done_for_them(lab: Lab) -> None:
+    idp = Vouchers(lab)
+    trusting(lab, (idp, {}))
+    desk(lab, tool("close", "crm:read", impact=Impact.REVERSIBLE_WRITE), resource="crm")
+    foreign = lab.exchange(spoken(idp)).json["access_token"]
+    ours = lab.exchange(scoped(lab, "tickets:read")).json["access_token"]
+    asking, rules = lab.broker.approvals.asking, []
+    for token in (foreign, ours):
+        how = {"uri": CRM, "client_id": "crm-server", "idempotency_key": "k"}
+        denied(lab, "approval_required", token, "close", {}, **how)
+        offered = lab.last("decision.made")["approval"]
+        assert lab.last("decision.made") in lab.trace(str(offered))
+        found = lab.broker.world.database.read(lambda tx, offered=offered: asking.one(tx, str(offered)))
+        assert found is not None and found.user
+        rules.append(found.rule.by)
+    assert rules == [("approver",), ("self",)], "whoever cannot sign in here could never answer"
 
 
 METHODS = [("resources/read", "resource"), ("resources/subscribe", "resource"), ("prompts/get", "prompt")]

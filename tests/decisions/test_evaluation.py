@@ -85,11 +85,18 @@ def test_a_sensitive_read_keeps_its_arguments_without_what_is_redacted(lab: Lab)
     assert token.encode() not in lab.dump() and b"123-45" not in lab.dump()
 
 
-def test_long_arguments_are_kept_as_their_digest(lab: Lab) -> None:
-    token = scoped(lab, "customers:read")
-    permitted(lab, token, "read_customer", {"text": "x" * 20_000})
+def test_arguments_that_a_record_has_to_keep_are_no_longer_than_it_can(lab: Lab) -> None:
+    token = scoped(lab, "customers:read tickets:read")
+    fits = 16 * 1024 - len('{"text":""}')
+    permitted(lab, token, "read_customer", {"text": "x" * fits})
+    assert lab.last("decision.made")["arguments"] == {"text": "x" * fits}
+    context = denied(lab, "invalid_arguments", token, "read_customer", {"text": "x" * (fits + 1)})
+    assert context["errors"] == [{"pointer": "/arguments", "keyword": "size"}]
     record = lab.last("decision.made")
     assert "arguments" not in record and len(record["arguments_digest"]) == 64
+    permitted(lab, token, "search_tickets", {"text": "x" * (fits + 1)})
+    desk(lab, tool("read_customer", "customers:read", impact=Impact.SENSITIVE_READ, log_arguments=False))
+    permitted(lab, token, "read_customer", {"text": "x" * (fits + 1)})
 
 
 @pytest.mark.requirement("COAZ-02")

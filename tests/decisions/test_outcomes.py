@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import TestResponse
 
-from broker.estate.model import Limits
-from tests.deciding import ask, denied, desk, permitted, post, problem, scoped
+from broker.estate.model import Bounds, Limits
+from tests.deciding import ask, denied, desk, permitted, post, problem, scoped, tool
 from tests.lab import FILES, Lab
 
 SAID = {
@@ -43,7 +43,7 @@ def test_an_outcome_is_recorded_once_and_told_to_duplicates(lab: Lab) -> None:
         "tenant": "acme",
     }.items() <= record.items()
     assert record["change"] == {"status": "ok", "cost": 2, "undo": "reopen 4"}
-    assert record in lab.trace(decision)
+    assert record in lab.trace(decision) and record in lab.trace("crm-7")
     assert report(lab, decision, **SAID).json == {"decision_id": decision, "recorded": False}
     problem(report(lab, decision, **{**SAID, "cost": 3}), 409, "invalid_request")
     problem(report(lab, decision, **{**SAID, "status": "failed"}), 409, "invalid_request")
@@ -188,5 +188,69 @@ def test_what_is_over_is_swept_and_an_open_call_with_a_key_is_kept_longer(lab: L
     listed = lab.broker.world.database.read(lambda tx: lab.broker.decisions.keys.listed(tx))
     assert [one.id for one in listed] == [left]
     assert report(lab, left, status="unknown").json["recorded"] is True
+    lab.clock.advance(3599)
+    lab.broker.sweep()
+    assert lab.rows("permit") == 1
+    lab.clock.advance(1)
     lab.broker.sweep()
     assert lab.rows("permit") == 0
+
+
+def test_a_key_is_remembered_for_an_hour_after_a_late_outcome(lab: Lab) -> None:
+    decision = permitted(lab, scoped(lab, "tickets:read"), idempotency_key="k")
+    lab.clock.advance(86_400)
+    report(lab, decision)
+    for seconds in (0, 3599):
+        lab.clock.advance(seconds)
+        assert (
+            denied(lab, "duplicate", scoped(lab, "tickets:read"), idempotency_key="k")["earlier"] == decision
+        )
+    lab.clock.advance(1)
+    permitted(lab, scoped(lab, "tickets:read"), idempotency_key="k")
+
+
+def test_what_is_said_of_an_outcome_is_kept_without_secrets_and_control_characters(lab: Lab) -> None:
+    token = scoped(lab, "tickets:read")
+    decision = permitted(lab, token, idempotency_key="k")
+    said = {
+        "downstream_request_id": f"r {token[:150]}",
+        "undo": f"\x1b[2J{token[:400]}",
+        "result_digest": "\x9b31m" + token[:124],
+        "result": {"a\x07": [f"Bearer {token}", "b\ttab\nline\u0000"]},
+    }
+    assert report(lab, decision, **said).json["recorded"] is True
+    outcome = denied(lab, "duplicate", token, idempotency_key="k")["outcome"]
+    assert outcome["result"]["a\ufffd"][1] == "b\ttab\nline\ufffd"
+    assert outcome["undo"].startswith("\ufffd[2J***") and outcome["downstream_request_id"].startswith("r ***")
+    assert token[:40].encode() not in lab.dump()
+    for text in (str(outcome), str(lab.last("outcome.reported"))):
+        assert not set(text) & set("\x1b\x9b\x07\x00")
+    assert report(lab, decision, **said).json["recorded"] is False, "the same again is the same"
+
+
+def test_the_cost_of_an_outcome_corrects_the_budgets_of_its_day(lab: Lab) -> None:
+    desk(
+        lab,
+        tool("search_tickets", "tickets:read", cost=5),
+        limits=Limits(budget_per_day=20, per_user=Bounds(calls_per_day=9)),
+    )
+    token = scoped(lab, "tickets:read")
+
+    def spent() -> list[float]:
+        return [one.cost for one in lab.broker.budgets.configured.spent_today()]
+
+    first, second = (permitted(lab, token, arguments={"n": n}) for n in range(2))
+    third = permitted(lab, token, arguments={"n": 2})
+    assert spent() == [15, 15]
+    report(lab, first, cost=12)
+    assert spent() == [22, 22]
+    report(lab, first, cost=12)
+    assert spent() == [22, 22], "once"
+    denied(lab, "budget_exhausted", token, arguments={"n": 3})
+    report(lab, second, cost=0)
+    assert spent() == [17, 17]
+    report(lab, third)
+    assert spent() == [17, 17], "nothing was said"
+    lab.clock.advance(86_400)
+    report(lab, permitted(lab, scoped(lab, "tickets:read"), arguments={"n": 4}), cost=5)
+    assert spent() == [5, 5]

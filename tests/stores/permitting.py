@@ -40,7 +40,11 @@ def cases(
         False,
     )
     yield permits.find, lambda tx, o: permits.find(tx, f"dec-{mark(o)}"), False
-    yield permits.finish, lambda tx, o: permits.finish(tx, f"dec-{mark(o)}", {"status": "ok"}, NOW), False
+    yield (
+        permits.finish,
+        lambda tx, o: permits.finish(tx, f"dec-{mark(o)}", {"status": "ok"}, NOW, NOW),
+        False,
+    )
     yield (
         permits.listed,
         lambda tx, o: permits.listed(tx, only_open=False, resource=None, before=LATER, most=100),

@@ -82,6 +82,19 @@ def test_of_64_at_once_exactly_ten_are_spent(database: Database) -> None:
     assert sorted(one.calls for one in found if isinstance(one, Spent)) == list(range(1, 11))
 
 
+def test_what_was_spent_is_corrected_and_never_less_than_nothing(database: Database) -> None:
+    def correct(more: float, mark: str = "a", day: int = TODAY) -> tuple[int, float] | None:
+        found = database.write(lambda tx: budgets.correct(tx, "acme", bound(mark), day, more))
+        return None if found is None else (found.calls, found.cost)
+
+    assert correct(5) is None, "nothing was spent"
+    spend(database, 5, budget_per_day=9.0)
+    assert correct(2.5) == (1, 7.5) and correct(-4.5) == (1, 3.0) and correct(-100) == (1, 0.0)
+    assert correct(1, "b") is None and correct(1, day=TODAY + 1) is None
+    spend(database, 1, budget_per_day=9.0)
+    assert sorted(race(16, lambda _: correct(1)))[-1] == (2, 17.0)
+
+
 def add(database: Database, *added: Notice) -> None:
     for one in added:
         database.write(lambda tx, one=one: webhooks.add(tx, one))
@@ -141,6 +154,6 @@ def test_calls_with_effects_that_are_open_are_counted_by_tenant(database: Databa
         permit("other", "globex"),
     ):
         database.write(lambda tx, made=made: permits.begin(tx, made, None, LATER, LATER))
-    database.write(lambda tx: permits.finish(tx, "dec-done", {"status": "ok"}, NOW))
+    database.write(lambda tx: permits.finish(tx, "dec-done", {"status": "ok"}, NOW, NOW))
     assert database.read(lambda tx: permits.still_open(tx, NOW)) == [("acme", 2), ("globex", 1)]
     assert database.read(lambda tx: permits.still_open(tx, NOW), "globex") == [("globex", 1)]

@@ -81,6 +81,7 @@ SERVER_WIDE = {
     "broker.identity.users.store.with_email": "accounts are the server's",
     "broker.identity.users.store.alone": "accounts are the server's",
     "broker.identity.users.store.ever": "accounts are the server's",
+    "broker.identity.federation.store.same": "a person is the same person behind every wall",
 }
 
 
@@ -128,6 +129,7 @@ def seed(tx: Transaction) -> None:
         tokens.add(tx, f"refresh-{m}", refresh(m, owner))
         tokens.add(tx, f"next-{m}", refresh(f"next-{m}", owner, predecessor=f"refresh-{m}"))
         audit.add(tx, record(m, owner), f'{{"subject":"{m}"}}', f"user-{m}")
+        audit.add(tx, record(f"asked-{m}", owner, body=f'{{"approval":"apr-{m}"}}'), None, None)
         audit.add(tx, record(f"shared-{m}", owner, txn="shared", client="shared"), None, "shared")
         for final, target in ((False, f"switch-{m}"), (True, f"ended-{m}")):
             denials.throw(tx, Target(Kind.GRANT, target), owner, NOW, m, final=final, ends_at=LATER)
@@ -176,13 +178,7 @@ def _cases() -> Iterator[Case]:
     yield case(users.remove, lambda tx, o: users.remove(tx, "user-both") and None)
 
     yield case(users.holding, lambda tx, o: users.holding(tx, o, mark(o), 9))
-    yield case(
-        federation.beside,
-        lambda tx, o: federation.beside(tx, f"https://{mark(o)}.example", f"subject-{mark(o)}"),
-    )
-
     yield case(users.place, lambda tx, o: users.place(tx, "user-both", Membership(o, ("taken over",), {})))
-
     yield case(federation.every, lambda tx, o: federation.every(tx))
     yield case(
         federation.put,
@@ -363,6 +359,7 @@ def _cases() -> Iterator[Case]:
     for name in ("aud", "txn", "grant", "jti", "parent", "req"):
         yield case(audit.handles, lambda tx, o, name=name: audit.handles(tx, f"{name}-{mark(o)}"))
     yield case(audit.handles, lambda tx, o: audit.handles(tx, "shared"))
+    yield case(audit.mentions, lambda tx, o: audit.mentions(tx, f"apr-{mark(o)}"))
     yield case(audit.with_tokens, lambda tx, o: audit.with_tokens(tx, [f"jti-{mark(o)}"]))
     yield case(
         audit.chain,

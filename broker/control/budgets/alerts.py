@@ -14,12 +14,14 @@ class Alerts:
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
 
-    def spent(self, tx: Transaction, bound: Bound, spent: Spent, cost: float, now: float) -> None:
-        """Within `tx`, which spent it: tell of the thresholds that this call of `cost` passed."""
+    def spent(
+        self, tx: Transaction, bound: Bound, spent: Spent, cost: float, now: float, calls: int = 1
+    ) -> None:
+        """Within `tx`, which spent it: tell of the thresholds that so many calls of `cost` passed."""
         passed = [
             percent
             for most, used, before in (
-                (bound.bounds.calls_per_day, spent.calls, spent.calls - 1),
+                (bound.bounds.calls_per_day, spent.calls, spent.calls - calls),
                 (bound.bounds.budget_per_day, spent.cost, spent.cost - cost),
             )
             if most

@@ -72,6 +72,15 @@ class Budgets:
                 raise _exhausted(bound, now)
             self._alerts.spent(tx, bound, spent, cost, now)
 
+    def correct(self, tx: Transaction, call: Call, made_at: float, cost: float, now: float) -> None:
+        """Within a transaction: the call, let through at `made_at`, cost this much and not what was spent for it."""
+        assert call.tool is not None
+        more, day = cost - rules.cost(call.tool), rules.day(made_at)
+        for bound in rules.daily(rules.applied(call, self._configured())) if more else ():
+            spent = store.correct(tx, call.tenant, bound, day, more)
+            if spent is not None:
+                self._alerts.spent(tx, bound, spent, more, now, calls=0)
+
     def require_left(self, tx: Transaction, call: Call, now: float) -> None:
         """Within a transaction that spends nothing, as it only makes a token: whether anything is left of the day's
         budgets. Refused (BUDGET_EXHAUSTED) as `spend`; no statement where no budget is for it."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     delete,
     insert,
     select,
@@ -66,6 +67,19 @@ _SPEND = {
     .returning(spent_table.c.calls, spent_table.c.cost)
     for name, made in (("sqlite", insert_on_sqlite), ("postgresql", insert_on_postgresql))
 }
+_CORRECTED = spent_table.c.cost + bindparam("more", type_=Float)
+_CORRECT = (
+    update(spent_table)
+    .where(
+        wall(spent_table),
+        spent_table.c.tenant == bindparam("of"),
+        spent_table.c.level == bindparam("which_level"),
+        spent_table.c.id == bindparam("which"),
+        spent_table.c.day == bindparam("on"),
+    )
+    .values(cost=case((_CORRECTED > 0, _CORRECTED), else_=0.0))
+    .returning(spent_table.c.calls, spent_table.c.cost)
+)
 _SPENT = (
     select(spent_table).where(wall(spent_table), spent_table.c.day == bindparam("which")).order_by(*_NAME)
 )
@@ -100,6 +114,14 @@ def spend(tx: Transaction, tenant: str, bound: Bound, day: int, cost: float) -> 
         most_calls=_NO_LIMIT if most.calls_per_day is None else most.calls_per_day,
         most_cost=1e300 if most.budget_per_day is None else most.budget_per_day + _ROUNDING,
     ).first()
+    return None if row is None else Spent(tenant, bound.level, bound.id, day, row.calls, row.cost)
+
+
+def correct(tx: Transaction, tenant: str, bound: Bound, day: int, more: float) -> Spent | None:
+    """So much more was spent, or less (never below zero); None where nothing was spent of it on that day."""
+    tx.require(tenant)
+    named = {"of": tenant, "which_level": bound.level, "which": bound.id, "on": day}
+    row = tx.execute(_CORRECT, wall=tx.tenant, **named, more=more).first()
     return None if row is None else Spent(tenant, bound.level, bound.id, day, row.calls, row.cost)
 
 

@@ -14,6 +14,9 @@ from broker.runtime.database import Transaction
 OPEN_KEPT = 30 * 86400.0
 """Seconds that a permit of a call with effects is kept while nobody says what came of it."""
 
+LATE_KEPT = 3600.0
+"""Seconds that a key is remembered once its outcome was reported, however late."""
+
 
 class Keys:
     """`lifetime`: seconds that a key, and the outcome under it, is remembered."""
@@ -56,7 +59,7 @@ class Keys:
         self, tx: Transaction, tenant: str, decision_id: str, outcome: dict[str, object], now: float
     ) -> bool:
         """Say once what came of it; False when it was said before, or nothing of the tenant is there."""
-        return store.finish(tx.inside(tenant), decision_id, outcome, now)
+        return store.finish(tx.inside(tenant), decision_id, outcome, now, now + LATE_KEPT)
 
     def listed(
         self,

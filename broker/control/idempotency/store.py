@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -67,6 +68,10 @@ _FREE = (
 )
 _HOLDER = select(permit_table).where(wall(permit_table), permit_table.c.slot == bindparam("which"))
 _GET = select(permit_table).where(wall(permit_table), permit_table.c.id == bindparam("which"))
+_KEPT = case(
+    (permit_table.c.slot_until > bindparam("until", type_=Float), permit_table.c.slot_until),
+    else_=bindparam("until", type_=Float),
+)
 _FINISH = (
     update(permit_table)
     .where(
@@ -74,7 +79,12 @@ _FINISH = (
         permit_table.c.id == bindparam("which"),
         permit_table.c.outcome.is_(None),
     )
-    .values(outcome=bindparam("said"), reported_at=bindparam("now"), kept_until=permit_table.c.slot_until)
+    .values(
+        outcome=bindparam("said"),
+        reported_at=bindparam("now"),
+        slot_until=_KEPT,
+        kept_until=_KEPT,
+    )
 )
 _LIST = (
     select(permit_table)
@@ -130,10 +140,11 @@ def find(tx: Transaction, permit_id: str) -> Permit | None:
     return None if row is None else _permit(row)
 
 
-def finish(tx: Transaction, permit_id: str, outcome: dict[str, object], now: float) -> bool:
-    """Say what came of it; False when somebody said so before, or there is none."""
+def finish(tx: Transaction, permit_id: str, outcome: dict[str, object], now: float, until: float) -> bool:
+    """Say what came of it, to be kept with its slot until then at least; False when somebody said so before, or there
+    is none."""
     said = jcs.canonical(outcome).decode()
-    return tx.execute(_FINISH, wall=tx.tenant, which=permit_id, said=said, now=now).rowcount == 1
+    return tx.execute(_FINISH, wall=tx.tenant, which=permit_id, said=said, now=now, until=until).rowcount == 1
 
 
 def listed(

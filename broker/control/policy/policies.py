@@ -153,7 +153,7 @@ def verdict(act: Act, weighed: Weighed) -> Verdict:
     because = (*weighed.permits, *weighed.relaxed)
     if not weighed.asks:
         return Verdict(True, because)
-    rule = classes.rule(act.tool, user=act.subject.user) or _ANYBODY
+    rule = classes.rule(act.tool, user=act.subject.attended) or _ANYBODY
     return Verdict(True, because, Demand(rule, weighed.asks))
 
 

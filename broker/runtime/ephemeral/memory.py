@@ -37,9 +37,9 @@ class Memory:
 
     def forgive(self, bucket: str, key: str) -> None:
         with self._lock:
-            kept = self._windows.get((bucket, key))
-            if kept is not None:
-                self._windows[(bucket, key)] = Window(kept.ends, max(0, kept.count - 1))
+            kept = self._windows.pop((bucket, key), None)
+            if kept is not None and kept.count > 1:
+                self._windows[(bucket, key)] = Window(kept.ends, kept.count - 1)
 
     def take(self, buckets: Sequence[Bucket], now: float) -> Denied | None:
         with self._lock:

@@ -22,8 +22,9 @@ return {KEYS[1], kept[1], kept[2]}
 """
 FORGIVE = """
 local count = tonumber(redis.call('HGET', KEYS[1], 'count') or 0)
-if count > 0 then count = redis.call('HINCRBY', KEYS[1], 'count', -1) end
-return {KEYS[1], '0', count}
+if count > 1 then return {KEYS[1], '0', redis.call('HINCRBY', KEYS[1], 'count', -1)} end
+redis.call('DEL', KEYS[1])
+return {KEYS[1], '0', 0}
 """
 TAKE = """
 local now, names, after = tonumber(ARGV[1]), table.concat(KEYS, ' '), {}
