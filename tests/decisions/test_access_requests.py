@@ -1,7 +1,10 @@
 """AuthZEN Access Request profile: asked once, followed, answered, cancelled, by those whose call it is."""
 
+from dataclasses import replace
+
 import pytest
 
+from broker.runtime.mail import Mail, MailServer
 from tests.approving import (
     answer,
     approved,
@@ -16,6 +19,7 @@ from tests.approving import (
 )
 from tests.deciding import post
 from tests.lab import ACME, ISSUER, Lab, basic
+from tests.mailbox import mailbox
 
 
 def follow(lab: Lab, approval: str, headers: dict[str, str] | None = None, door: str = "") -> object:
@@ -129,3 +133,36 @@ def test_a_tenants_door_answers_for_what_was_asked_through_it(lab: Lab) -> None:
     assert follow(lab, approval, door="/t/acme").status_code == 200
     approved(lab, approver(lab), approval)
     assert runs(lab, token, door="/t/acme")
+
+
+def test_a_clients_own_work_is_asked_about_by_the_decision_itself_and_once(lab: Lab) -> None:
+    browser = approver(lab)
+    lab.put_client(replace(lab.client("nightly"), scopes=("refunds:write",)))
+    token = lab.client_credentials(scope="refunds:write").json["access_token"]
+    approval = named(waiting(lab, token))
+    assert state(lab, approval) == "requested"
+    asked = lab.last("approval.requested")
+    assert (asked["approval"], asked["client"], asked["subject"]) == (approval, "nightly", "nightly")
+    assert asked["request_id"] == lab.last("decision.made")["request_id"]
+    assert approval.encode() in browser.get("/approvals").data
+    assert named(waiting(lab, token, key="k2")) == approval and len(lab.facts("approval.requested")) == 1
+    mine = named(waiting(lab, refunds(lab), key="k3"))
+    assert state(lab, mine) == "offered", "a user opens the link"
+    assert mine.encode() not in browser.get("/approvals").data
+    approved(lab, browser, approval)
+    assert runs(lab, token)
+
+
+def test_people_are_told_of_a_clients_own_work(lab: Lab) -> None:
+    approver(lab)
+    lab.put_client(replace(lab.client("nightly"), scopes=("refunds:write",)))
+    token = lab.client_credentials(scope="refunds:write").json["access_token"]
+    with mailbox() as box:
+        lab.broker.approvals.notices._mail = Mail(
+            MailServer("127.0.0.1", box.port, "b@as.example", "none"), "B"
+        )
+        approval = named(waiting(lab, token))
+        waiting(lab, token, key="k2")
+        lab.broker.approvals.notices.deliver()
+        (mail,) = box.mails
+    assert mail.to == "bob@example.com" and f"{ISSUER}/approvals/{approval}" in mail.text

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from broker.audit.record import Recorder
 from broker.control.approvals import rules, store
+from broker.control.approvals.asking import Asking
 from broker.control.approvals.binding import Bindings
 from broker.control.approvals.eligible import Eligible
 from broker.control.approvals.evidence import fact
@@ -25,10 +26,16 @@ class Approvals:
     """What decisions ask, within their own transaction."""
 
     def __init__(
-        self, world: World, recorder: Recorder, eligible: Eligible, bindings: Bindings, limits: Limits
+        self,
+        world: World,
+        recorder: Recorder,
+        eligible: Eligible,
+        asking: Asking,
+        bindings: Bindings,
+        limits: Limits,
     ) -> None:
         self._world, self._recorder, self._eligible = world, recorder, eligible
-        self._bindings, self._limits = bindings, limits
+        self._asking, self._bindings, self._limits = asking, bindings, limits
 
     def spend(
         self,
@@ -64,8 +71,14 @@ class Approvals:
     def offer(
         self, tx: Transaction, act: Act, demand: Demand, now: float, origin: Origin | None = None
     ) -> Offer:
-        """The question that waits for this act, made where none does; Refused when its client asks too much."""
-        return self._bindings.offer(tx, self._waiting(tx, act, demand, now), now)
+        """The question that waits for this act, made where none does; Refused when its client asks too much.
+
+        A client's own work is asked about at once, as no user is there to open the link.
+        """
+        found = self._waiting(tx, act, demand, now)
+        if not act.subject.user:
+            self._asking.request(tx, found, origin)
+        return self._bindings.offer(tx, found, now)
 
     def _fits(self, tx: Transaction, act: Act, found: Approval, now: float) -> bool:
         if found.door != act.issuer or found.question.impact is not act.tool.impact:

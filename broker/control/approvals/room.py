@@ -71,7 +71,7 @@ def furnished(
     asking = Asking(world, recorder, notices)
     switches = Switches(world, recorder)
     return Room(
-        Approvals(world, recorder, eligible, bindings, limits),
+        Approvals(world, recorder, eligible, asking, bindings, limits),
         bindings,
         asking,
         Answering(
