@@ -80,17 +80,18 @@ class Events:
         lines = _LINE_END.split(event)
         data = [_value(line) for line in lines if _is(line, b"data")]
         kind = _last(lines, b"event") or "message"
+        words = b"\n".join(data)
         if self._named is not None:
-            self._named(kind, b"\n".join(data).decode("utf-8", "replace"), _last(lines, b"id"))
+            self._named(kind, words.decode("utf-8", "replace"), _last(lines, b"id"))
         if self._strict:
             lines = [line if any(_is(line, name) for name in _KNOWN) else b":" for line in lines]
-        if data and kind == "message":
-            told = _rewritten(b"\n".join(data), self._told, strict=self._strict)
+        if words.strip() and kind == "message":
+            told = _rewritten(words, self._told, strict=self._strict)
             kept = [line for line in lines if not _is(line, b"data")]
             return b"\r\n".join([*kept, b"data: " + told]) + b"\r\n\r\n" if told else b""
         if not self._strict:
             return event + b"\r\n\r\n"
-        return b"\r\n".join(lines) + b"\r\n\r\n" if not data or kind in self._others else b""
+        return b"\r\n".join(lines) + b"\r\n\r\n" if not words.strip() or kind in self._others else b""
 
 
 def _rewritten(body: bytes, told: Told, *, strict: bool) -> bytes:

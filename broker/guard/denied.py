@@ -31,6 +31,7 @@ _WORDS: Mapping[str, str] = {
     "try again.",
     "unavailable": "Nobody could decide whether this call is allowed, so it was not made. Try again later.",
     "too_large": "The answer was too large to be looked at, and is withheld.",
+    "withheld": "The answer has a form that cannot be redacted, and is withheld. The call may have had an effect.",
 }
 _SHOWN_OF_AN_OUTCOME = ("status", "downstream_request_id", "undo")
 

@@ -17,7 +17,8 @@ from broker.guard.denied import Client
 from broker.guard.guard import Guard
 from broker.guard.handles import Holder
 from broker.guard.jsonrpc import Message
-from broker.guard.passage import Memory, Passage, event_of, session_in
+from broker.guard.memory import Memory, event_of, session_in
+from broker.guard.passage import Passage
 from broker.guard.possession import Sent, TooManyProofs
 from broker.guard.request import (
     METHODS,

@@ -1,41 +1,27 @@
 """One request that was let through, and each message of its answer before the client is told."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from broker.guard import denied, listing, said
 from broker.guard.answers import Events, TooLarge, Whole
 from broker.guard.denied import Client
-from broker.guard.handles import Handles, Holder
+from broker.guard.handles import Holder
 from broker.guard.jsonrpc import Identifier, Message, dumped
+from broker.guard.memory import Memory, call_of, event_of, session_in
 from broker.guard.methods import LISTEN
 from broker.guard.obligations import withheld
 from broker.guard.request import Headers
 from broker.guard.running import Running, Status, task_of
-from broker.guard.sessions import Places, Session, key_of, once
+from broker.guard.sessions import Session, key_of, once
 
 _SESSION = b"mcp-session-id"
-_SESSION_PARAMETER = re.compile(r"session_?id", re.IGNORECASE)
 _OF_A_CALL = ("content", "structuredContent", "contents", "messages")
 _ALWAYS = ("tools/list", "tasks/")
 ACCEPTED, ERROR = 202, 400
 _LONGEST_PLACE = 300.0
 """Seconds for which a call without a timeout keeps its place when its client went away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered between requests: sessions with what their clients can do, tasks, events, calls whose answers
-    come elsewhere than to the request that made them, and the places that these take."""
-
-    sessions: Handles[Session] = field(default_factory=Handles)
-    tasks: Handles[Running | None] = field(default_factory=Handles)
-    events: Handles[bool] = field(default_factory=Handles)
-    calls: Handles[Running] = field(default_factory=Handles)
-    clients: Handles[Client] = field(default_factory=Handles)
-    places: Places = field(default_factory=Places)
 
 
 @dataclass(slots=True)
@@ -61,6 +47,7 @@ class Passage:
     until: float = 0.0
     overhears: Callable[[], bool] = lambda: False
     failed: bool = False
+    _made: Identifier = None
     _answer: Whole | Events | None = None
     _told: set[object] = field(default_factory=set)
 
@@ -83,7 +70,7 @@ class Passage:
         now: float,
     ) -> None:
         """A call of this request may be made; `free` frees its place, and is called once."""
-        self.timeout, self.over = timeout, once(free)
+        self.timeout, self.over, self._made = timeout, once(free), call.id
         self.until = now + (_LONGEST_PLACE if timeout is None else timeout)
         session = self._session
         if session is not None and call.id is not None:
@@ -91,7 +78,7 @@ class Passage:
         if running is not None:
             self.running[call.id] = running
             if self.session is not None:
-                self.memory.calls.bind(_call(self.session, call.id), self.holder, running)
+                self.memory.calls.bind(call_of(self.session, call.id), self.holder, running)
 
     def leave(self) -> None:
         """Nothing of it reaches the application, or comes back from there: its ids and its place are free."""
@@ -220,7 +207,7 @@ class Passage:
             if "error" in message:
                 return {"jsonrpc": "2.0", "id": identifier, "error": withheld(message["error"])}
             if self.messages:
-                return denied.failed(None, identifier, "unavailable")
+                return denied.failed(None, identifier, "withheld")
         return self._of_no_call(asked, identifier, message)
 
     def _of_a_call(
@@ -233,7 +220,7 @@ class Passage:
             return {**plain, "result": self._result(identifier, running, result)}
         if "error" in message:
             return {**plain, "error": running.error(message["error"])}
-        return denied.failed("tools/call", identifier, "unavailable") if running.redacts else message
+        return denied.failed("tools/call", identifier, "withheld") if running.redacts else message
 
     def _result(
         self, identifier: Identifier, running: Running, result: dict[str, object]
@@ -242,15 +229,15 @@ class Passage:
         lasts = identifier in self.lasting
         if task is None or not (lasts or self._hands_out(task, running, result)):
             return running.result(result)
-        self.lasting.add(identifier)
+        if self.messages:
+            self.lasting.add(identifier)
         inner, told = result.get("result"), said.task(result) if running.redacts else result
         return {**told, "result": running.result(inner)} if lasts and isinstance(inner, dict) else told
 
     def _hands_out(self, task: str, running: Running, result: dict[str, object]) -> bool:
         """Whether the call goes on as a task that was not there before."""
         asked = running.tasked or result.get("resultType") == "task"
-        tasks = self.memory.tasks
-        return asked and not tasks.holds(task, self.holder) and tasks.bind(task, self.holder, running)
+        return asked and self.memory.tasks.begin(task, self.holder, running)
 
     def _of_no_call(
         self, asked: Message | None, identifier: Identifier, message: dict[str, object]
@@ -265,35 +252,26 @@ class Passage:
             return {**message, "result": listing.filtered(result, self.may, self.client)}
         tasks, task = result.get("tasks"), task_of(result)
         if isinstance(tasks, list):
-            return {
-                **message,
-                "result": {**result, "tasks": [told for one in tasks for told in self._mine(one)]},
-            }
+            mine = [one for one in tasks if self.memory.tasks.lists(one, self.holder)]
+            return {**message, "result": {**result, "tasks": [self._task(one) for one in mine]}}
         if task is None:
             return message
-        if asked is not None and "task" in asked.params and not self.memory.tasks.holds(task, self.holder):
-            self.memory.tasks.bind(task, self.holder, None)
-        held = self.memory.tasks.of(task, self.holder)
-        return {**message, "result": said.task(result)} if held is not None and held.redacts else message
+        if asked is not None and "task" in asked.params:
+            self.memory.tasks.begin(task, self.holder, None)
+        return {**message, "result": self._task(result)}
 
-    def _mine(self, task: object) -> list[object]:
-        """A task as its holder may see it, and nothing of anybody else's."""
-        found = task.get("taskId") if isinstance(task, dict) else None
-        if (
-            not isinstance(task, dict)
-            or not isinstance(found, str)
-            or not self.memory.tasks.holds(found, self.holder)
-        ):
-            return []
-        held = self.memory.tasks.of(found, self.holder)
-        return [said.task(task) if held is not None and held.redacts else task]
+    def _task(self, told: dict[str, object]) -> dict[str, object]:
+        """A task, or an answer about one, without words where its call is redacted."""
+        held = self.memory.tasks.of(task_of(told) or "", self.holder)
+        return said.task(told) if held is not None and held.redacts else told
 
     def _answered(self, identifier: Identifier) -> bool:
         """Whether a request of the session waited for this answer; its id and its place are free now."""
         if identifier is None:
             return False
-        self._told.add(identifier)
-        if self.over is not None and identifier in self.running and identifier not in self.lasting:
+        if self.messages:
+            self._told.add(identifier)
+        if self.over is not None and identifier == self._made:
             self.over()
             self.over = None
         session = self._session
@@ -304,29 +282,7 @@ class Passage:
             return self.running.get(identifier)
         if self.session is None or any(one.id == identifier for one in self._requests):
             return None
-        return self.memory.calls.of(_call(self.session, identifier), self.holder)
-
-
-def session_in(query: str) -> str | None:
-    """The session that an address of the transport of 2024-11-05 names; ValueError where it names several."""
-    found = {
-        value
-        for name, values in (parse_qs(query, keep_blank_values=True).items() if query else ())
-        if _SESSION_PARAMETER.fullmatch(name)
-        for value in values
-    }
-    if len(found) > 1:
-        raise ValueError("more than one session")
-    return found.pop() if found else None
-
-
-def event_of(session: str, mark: str) -> str:
-    """The handle of an event, by which a stream is resumed."""
-    return f"{session}\0{mark}"
-
-
-def _call(session: str, identifier: object) -> str:
-    return f"{session}\0{key_of(identifier)}"
+        return self.memory.calls.of(call_of(self.session, identifier), self.holder)
 
 
 def _identifier(value: object) -> Identifier:

@@ -88,7 +88,8 @@ class Running:
         self.noted.update({name: value for name, value in said.items() if value is not None})
 
     def _forget(self) -> None:
-        self.question = replace(self.question, text="", message=_GONE)
+        token = replace(self.question.token, claims={}, actors=())
+        self.question = replace(self.question, token=token, text="", message=_GONE)
 
 
 def task_of(result: Mapping[str, object]) -> str | None:

@@ -49,3 +49,9 @@ def test_a_strict_stream_has_messages_and_named_events_and_no_other_words() -> N
     assert b"secret" not in told and b"/messages" in told and b"retry: 10" in told and b'[{"a":1}]' in told
     assert b"/messages" not in Events(lambda message: message, strict=True).feed(body)
     assert b'"secret"' in Events(lambda message: message).feed(body)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_event_that_only_marks_where_to_resume_is_told(strict: bool) -> None:
+    first = b"id: e-1\r\ndata: \r\n\r\n"
+    assert Events(lambda message: message, strict=strict).feed(first) == first
