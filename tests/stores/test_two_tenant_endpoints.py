@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Executable
 from werkzeug.test import TestResponse
 
-from broker.estate.model import Edge, Registration, Resource, ResourceKind, Scope
+from broker.estate.model import Edge, Impact, Registration, Resource, ResourceKind, Scope, Tool
 from broker.identity.clients.model import Client, Registered
 from broker.identity.federation.links import link_id
 from broker.identity.federation.model import Identity, Provider
@@ -96,6 +96,7 @@ def _populate(tx: Transaction, lab: Lab) -> None:
                 client_id=f"{word}-server",
                 publish=False,
                 scopes=(Scope("x:read", f"{word} scope"),),
+                tools=(Tool("close", ("x:read",), Impact.REVERSIBLE_WRITE),),
             ),
         )
 
@@ -281,6 +282,19 @@ class Side:
         assert answer.json["decision"] is True, answer.json
         return str(answer.json["context"]["decision_id"])
 
+    def offered(self) -> str:
+        """The binding token of a call of its server that its user has to allow first."""
+        asked = _asked(self.tokens()["access_token"])
+        asked |= {"action": {"name": "tools/call"}, "context": {"idempotency_key": "k"}}
+        asked |= {"resource": {"type": "tool", "id": "close"}}
+        answer = self.lab.send(f"{self.door}/access/v1/evaluation", asked, "", self.headers("server"))
+        return str(answer.json["context"]["access_request"]["binding_token"])
+
+    def approval(self) -> str:
+        """The id of the same."""
+        self.offered()
+        return str(self.lab.last("decision.made")["approval"])
+
     def refreshes(self, token: str) -> TestResponse:
         form = {"grant_type": "refresh_token", "refresh_token": token}
         return self.lab.post(f"{self.door}/token", form, self.headers())
@@ -398,6 +412,17 @@ def _json(path: str, body: Callable[[Two, str], object]) -> Callable[[Two, str],
         return two.lab.send(two.door + path, body(two, value), "", two.ours.headers("server"))
 
     return send
+
+
+def _server(method: str, path: str) -> Callable[[Two, str], TestResponse]:
+    """From Acme's server, about the thing in the path."""
+    return lambda two, value: two.lab.http().open(
+        two.door + path.replace("VALUE", value),
+        method=method,
+        base_url=ISSUER,
+        headers=two.ours.headers("server"),
+        json={} if method == "POST" else None,
+    )
 
 
 def _credentials(path: str, **fields: str) -> Callable[[Two, str], TestResponse]:
@@ -773,6 +798,40 @@ WALKS = (
             lambda _, value: {"calls": [{"jti": value, "tool": "x", "status": "ok"}]},
         ),
     ),
+    *(
+        Walk(
+            "/access/v1/catalogue/<resource_id>",
+            method,
+            "resource",
+            lambda side: f"{side.word}-mcp",
+            _server(method, "/access/v1/catalogue/VALUE"),
+        )
+        for method in ("GET", "POST")
+    ),
+    Walk(
+        "/access/v1/requests",
+        "POST",
+        "binding token",
+        Side.offered,
+        _json("/access/v1/requests", lambda _, value: {"denial": {"binding_token": value}}),
+        "access",
+    ),
+    *(
+        Walk(f"/access/v1/requests/{rule}", method, "approval", Side.approval, _server(method, path))
+        for rule, method, path in (
+            ("<approval_id>", "GET", "/access/v1/requests/VALUE"),
+            ("<approval_id>", "DELETE", "/access/v1/requests/VALUE"),
+            ("<approval_id>/cancel", "POST", "/access/v1/requests/VALUE/cancel"),
+        )
+    ),
+    Walk("/approvals/<approval_id>", "GET", "approval", Side.approval, _look("/approvals/VALUE")),
+    Walk(
+        "/approvals/<approval_id>",
+        "POST",
+        "approval",
+        Side.approval,
+        _own_page("/approvals/VALUE", "approval VALUE", decision="withdraw"),
+    ),
     Walk("/token", "OPTIONS", "origin", ORIGIN, _preflight("/token"), "origin", True),
     Walk("/revoke", "OPTIONS", "origin", ORIGIN, _preflight("/revoke"), "origin", True),
     Walk("/register", "OPTIONS", "origin", ORIGIN, _preflight("/register"), "origin"),
@@ -804,7 +863,7 @@ NAMED = {
 OWN = {
     f"/account{page}"
     for page in ("", "/apps", "/sessions", "/sign-in", "/sign-in/app", "/sign-in/codes", "/sign-in/password")
-} | {"/account/sign-in/passkeys/new", "/account/sign-in/passkeys/options", "/connections"}
+} | {"/account/sign-in/passkeys/new", "/account/sign-in/passkeys/options", "/connections", "/approvals"}
 """Endpoints for whoever is signed in, which take the name of nothing; where one does, it is walked too."""
 
 

@@ -121,6 +121,7 @@ def test_the_walk_leaves_no_function_out() -> None:
     wanted = {f"{store}.{name}" for store in stores if store in walls for name in offered(store)}
     assert wanted - {f"{case.store}.{case.function}" for case in CASES} == set(SERVER_WIDE)
     assert {store for store in stores if store not in walls} == {
+        "broker.estate.catalogue.store",
         "broker.estate.store",
         "broker.identity.sessions.store",
         "broker.identity.users.credentials.store",
