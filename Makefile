@@ -41,11 +41,11 @@ documented:
 	$(BIN)/python docs/generate.py --check
 
 test: install
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The attacks and the token endpoint once more, on PostgreSQL and Redis; the tests start both servers themselves.
 test-postgresql: install
-	BROKER_TEST_ENGINE=postgresql $(BIN)/pytest -n 2 --dist loadfile $(or $(ARGS),tests/attacks tests/tokens tests/flows/test_review.py tests/serve/test_canaries.py)
+	BROKER_TEST_ENGINE=postgresql $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(or $(ARGS),tests/attacks tests/tokens tests/flows/test_review.py tests/serve/test_canaries.py)
 
 demo: $(VENV)/.demo
 	$(BIN)/python docs/demo/run.py $(if $(filter once,$(DEMO)),--once)
