@@ -1,4 +1,6 @@
-"""Questions whether one exact act may happen, who answered, and the mails that tell of them."""
+"""Questions whether one exact act may happen, who answered, the mails that tell of them; which accounts are one person."""
+
+import hashlib
 
 import sqlalchemy as sa
 from alembic import op
@@ -61,6 +63,15 @@ def upgrade() -> None:
         sa.Column("next_at", sa.Float(), nullable=False),
     )
     op.create_index("ix_approval_letter_next_at", "approval_letter", ["next_at"])
+    op.create_table(
+        "identity_person",
+        sa.Column("link_id", sa.String(64), primary_key=True),
+        sa.Column("person", sa.String(64), nullable=False),
+        sa.Column("user_id", sa.String(128), nullable=False),
+    )
+    op.create_index("ix_identity_person_person", "identity_person", ["person"])
+    op.create_index("ix_identity_person_user_id", "identity_person", ["user_id"])
+    _know_linked()
     if op.get_bind().dialect.name == "postgresql":
         for table in WALLED:
             seen = f"{HERE} = '*' OR tenant = {HERE}"
@@ -69,6 +80,25 @@ def upgrade() -> None:
             op.execute(f"CREATE POLICY wall ON {table} USING ({seen}) WITH CHECK ({seen})")
 
 
+def _know_linked() -> None:
+    bind = op.get_bind()
+    if bind.dialect.name == "postgresql":
+        bind.execute(sa.text("SELECT set_config('broker.tenant', '*', true)"))
+    found = bind.execute(sa.text("SELECT id, issuer, subject, user_id FROM identity_link")).all()
+    known = [
+        {
+            "link_id": row.id,
+            "person": hashlib.sha256(f"{row.issuer}\0{row.subject}".encode()).hexdigest(),
+            "user_id": row.user_id,
+        }
+        for row in found
+    ]
+    if known:
+        added = "INSERT INTO identity_person (link_id, person, user_id) VALUES (:link_id, :person, :user_id)"
+        bind.execute(sa.text(added), known)
+
+
 def downgrade() -> None:
+    op.drop_table("identity_person")
     for table in WALLED:
         op.drop_table(table)

@@ -59,6 +59,7 @@ def linked(lab: Lab, *places: tuple[str | None, str]) -> None:
 ONE_PERSON: dict[str, Callable[[Lab], None]] = {
     "mail": lambda lab: same_mail(lab, "bob", "both"),
     "link": lambda lab: linked(lab, (None, "bob"), ("acme", "both")),
+    "link of another tenant": lambda lab: linked(lab, ("globex", "bob"), ("acme", "both")),
 }
 
 
@@ -91,6 +92,15 @@ def test_two_accounts_that_turn_out_to_be_one_person_are_not_enough_when_it_is_u
     approved(lab, both, approval)
     ONE_PERSON[how](lab)
     assert not runs(lab, token) and state(lab, approval) == "approved"
+
+
+@pytest.mark.attack("APPR-09")
+def test_an_account_that_another_tenant_links_to_who_asks_is_no_other_person(lab: Lab) -> None:
+    browser, token = approver(lab), refunds(lab)
+    approval = requested(lab, token)
+    linked(lab, ("globex", "bob"), ("acme", "alice"))
+    assert page(browser, approval).status_code == 404
+    approved(lab, approver(lab, "both"), approval)
 
 
 @pytest.mark.attack("APPR-09")

@@ -241,6 +241,12 @@ def test_accounts_linked_to_the_same_somebody_are_found(database: Database) -> N
     mine, own = link("a", None), link("b", "acme")
     same = replace(own, issuer=mine.issuer, subject=mine.subject)
     database.write(lambda tx: [federation.link(tx, one) for one in (mine, same)])
-    found = database.read(lambda tx: federation.beside(tx, mine.issuer, mine.subject), "acme")
-    assert sorted(found) == sorted([mine.user_id, same.user_id])
-    assert database.read(lambda tx: federation.beside(tx, mine.issuer, "nobody")) == []
+    both = sorted([mine.user_id, same.user_id])
+    for tenant in ("acme", "globex", None):
+        for one in both:
+            found = database.read(lambda tx, one=one: federation.same(tx, one), tenant)
+            assert sorted(found) == both, "behind whichever wall"
+    assert database.read(lambda tx: federation.same(tx, "nobody")) == []
+    assert not database.write(lambda tx: federation.unlink(tx, same.id, same.user_id), "globex")
+    assert database.write(lambda tx: federation.unlink(tx, same.id, same.user_id))
+    assert database.read(lambda tx: federation.same(tx, mine.user_id)) == [mine.user_id]

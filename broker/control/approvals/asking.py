@@ -14,7 +14,7 @@ from broker.runtime.world import World
 LONGEST_WHY = 1000
 _KEPT = 90 * 86400.0
 """Seconds for which what ended is remembered."""
-_ID = re.compile(r"apr_[0-9a-z]{1,60}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class Asking:

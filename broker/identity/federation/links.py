@@ -34,9 +34,8 @@ class Links:
         return self._world.database.read(lambda tx: store.of(tx, user_id))
 
     def same(self, tx: Transaction, user_id: str) -> frozenset[str]:
-        """The accounts whose person is this one too, as far as `tx` sees: linked to the same somebody elsewhere."""
-        mine = store.of(tx, user_id)
-        return frozenset(who for link in mine for who in store.beside(tx, link.issuer, link.subject))
+        """The accounts whose person is this one too: linked to the same somebody elsewhere, in whichever tenant."""
+        return frozenset(store.same(tx, user_id))
 
     def at(self, door: Door, user_id: str) -> list[Link]:
         """Those that count at this door: at a tenant's, of its own providers and of the server's."""

@@ -1,5 +1,6 @@
 """Providers, visits to them, and links. A visit is taken back by one statement; the provider's secret is sealed."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import (
@@ -59,6 +60,14 @@ link_table = Table(
     Column("linked_at", Float, nullable=False),
     Column("used_at", Float),
 )
+person_table = Table(
+    "identity_person",
+    metadata,
+    Column("link_id", String(64), primary_key=True),
+    Column("person", String(64), nullable=False, index=True),
+    Column("user_id", String(128), nullable=False, index=True),
+)
+SERVER_WIDE = "who has several accounts is one person behind every wall; it says no tenant, issuer or subject"
 
 _EVERY = (
     select(provider_table)
@@ -113,10 +122,16 @@ _OF = (
     .where(wall(link_table, server_rows=True), link_table.c.user_id == bindparam("whose"))
     .order_by(link_table.c.linked_at, link_table.c.id)
 )
-_BESIDE = select(link_table.c.user_id).where(
-    wall(link_table, server_rows=True),
-    link_table.c.issuer == bindparam("at"),
-    link_table.c.subject == bindparam("named"),
+_KNOW = insert(person_table)
+_FORGET = delete(person_table).where(person_table.c.link_id == bindparam("which"))
+_SAME = (
+    select(person_table.c.user_id)
+    .where(
+        person_table.c.person.in_(
+            select(person_table.c.person).where(person_table.c.user_id == bindparam("whose"))
+        )
+    )
+    .distinct()
 )
 
 
@@ -203,6 +218,8 @@ def link(tx: Transaction, found: Link) -> None:
         linked_at=found.linked_at,
         used_at=found.used_at,
     )
+    person = hashlib.sha256(f"{found.issuer}\0{found.subject}".encode()).hexdigest()
+    tx.execute(_KNOW, link_id=found.id, person=person, user_id=found.user_id)
 
 
 def find(tx: Transaction, link_id: str) -> Link | None:
@@ -217,16 +234,20 @@ def use(tx: Transaction, link_id: str, now: float) -> bool:
 
 def unlink(tx: Transaction, link_id: str, user_id: str) -> bool:
     """Whether this removed a link of that user."""
-    return tx.execute(_UNLINK, wall=tx.tenant, which=link_id, whose=user_id).rowcount == 1
+    removed = tx.execute(_UNLINK, wall=tx.tenant, which=link_id, whose=user_id).rowcount == 1
+    if removed:
+        tx.execute(_FORGET, which=link_id)
+    return removed
 
 
 def of(tx: Transaction, user_id: str) -> list[Link]:
     return [_link(row) for row in tx.execute(_OF, wall=tx.tenant, whose=user_id)]
 
 
-def beside(tx: Transaction, issuer: str, subject: str) -> list[str]:
-    """The accounts that one person there is linked to: there may be one behind each wall."""
-    return [row.user_id for row in tx.execute(_BESIDE, wall=tx.tenant, at=issuer, named=subject)]
+def same(tx: Transaction, user_id: str) -> list[str]:
+    """The accounts linked to a somebody that this one is linked to, itself too: of the whole server, as a person is
+    the same person behind every wall."""
+    return [row.user_id for row in tx.execute(_SAME, whose=user_id)]
 
 
 def _link(row: Row[Any]) -> Link:
