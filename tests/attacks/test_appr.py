@@ -24,7 +24,7 @@ from tests.approving import (
     waiting,
 )
 from tests.deciding import denied, post, question
-from tests.lab import GLOBEX, ISSUER, PASSWORD, TICKETS, Lab, Page, basic, race
+from tests.lab import GLOBEX, ISSUER, PASSWORD, TICKETS, Browser, Lab, Page, basic, race
 from tests.people import code, signed_in, with_app
 
 PARTS = {
@@ -209,6 +209,14 @@ def test_a_password_alone_is_too_little_and_the_page_says_what_is_missing(lab: L
     assert lab.last("approval.refused")["reason"] == "approver_not_verified"
 
 
+def as_though_allowed(lab: Lab, browser: Browser, user: str, approval: str) -> Page:
+    """The form of an approval with a token that is good for this member, who lost the role since."""
+    roles(lab, user, "member", "approver")
+    found = Page.of(page(browser, approval))
+    roles(lab, user, "member")
+    return found
+
+
 @pytest.mark.attack("APPR-09")
 def test_only_who_holds_the_role_when_they_answer_can(lab: Lab) -> None:
     browser, token = approver(lab), refunds(lab)
@@ -220,6 +228,12 @@ def test_only_who_holds_the_role_when_they_answer_can(lab: Lab) -> None:
     member = signed_in(lab, "both")
     assert page(member, approval).status_code == 404
     assert member.post(f"/approvals/{approval}", fields).status_code == 403
+    asked = as_though_allowed(lab, member, "both", approval)
+    for decision in ("approve", "deny"):
+        refused = member.submit(asked, decision=decision)
+        assert refused.status_code == 403 and b"You cannot answer this" in refused.data
+        record = lab.last("approval.refused")
+        assert (record["approver"], record["reason"]) == ("both", "approver_not_allowed")
     roles(lab, "bob", "member")
     late = browser.submit(form, decision="approve")
     assert late.status_code == 403 and b"You cannot answer this" in late.data
@@ -237,6 +251,8 @@ def test_who_asks_cannot_allow_what_takes_another_person(lab: Lab) -> None:
     assert found.status_code == 200 and b'value="approve"' not in found.data
     assert b'value="withdraw"' in found.data
     assert browser.submit(Page.of(found), decision="approve").status_code == 403
+    record = lab.last("approval.refused")
+    assert (record["approver"], record["reason"]) == ("alice", "approver_not_allowed")
     assert state(lab, approval) == "requested"
     approved(lab, approver(lab, "bob"), approval)
 
@@ -250,8 +266,11 @@ def test_a_second_account_of_who_asks_is_no_other_person(lab: Lab) -> None:
         bob = lab.broker.people.within(tx, "bob")
         lab.broker.people.put(tx, replace(bob, email="Alice@Example.com"))
 
+    form = Page.of(page(browser, approval))
     lab.change(same_mail)
     assert page(browser, approval).status_code == 404
+    assert browser.submit(form, decision="approve").status_code == 403
+    assert lab.last("approval.refused")["reason"] == "approver_not_allowed"
     lab.change(lambda tx: lab.broker.people.put(tx, replace(lab.broker.people.within(tx, "bob"), email=None)))
     approved(lab, browser, approval)
 
@@ -299,9 +318,11 @@ def test_an_approver_stops_the_agent_from_the_page(lab: Lab) -> None:
     assert lab.last("approval.denied")["approver"] == "bob"
     member = signed_in(lab, "both")
     other = requested(lab, refunds(lab, client_id="no-refresh"))
-    fields = [("csrf", "x"), ("decision", "stop")]
-    assert member.post(f"/approvals/{other}", fields).status_code == 403
-    assert len(lab.facts("switch.thrown")) == 1
+    asked = as_though_allowed(lab, member, "both", other)
+    assert member.submit(asked, decision="stop").status_code == 403
+    record = lab.last("approval.refused")
+    assert (record["approver"], record["reason"]) == ("both", "approver_not_allowed")
+    assert len(lab.facts("switch.thrown")) == 1 and state(lab, other) == "requested"
 
 
 @pytest.mark.attack("APPR-14")
@@ -334,21 +355,23 @@ def test_approvals_are_neither_guessed_nor_browsed_by_others(lab: Lab) -> None:
     browser, token = approver(lab), refunds(lab)
     approval = requested(lab, token)
     other = approver(lab, "vera", tenant="globex")
-    for stranger, door in ((other, ""), (other, "/t/globex"), (browser, "/t/globex")):
-        assert page(stranger, approval, door).status_code in (404, 200)
-        assert b"refund" not in page(stranger, approval, door).data
-    assert page(other, approval).status_code == 404
+    for door in ("", "/t/globex"):
+        seen = page(other, approval, door)
+        assert seen.status_code == 404 and b"refund" not in seen.data
+    elsewhere = page(browser, approval, "/t/globex")
+    assert elsewhere.status_code == 200 and b'name="password"' in elsewhere.data, "a sign-in of that door"
+    assert b"refund" not in elsewhere.data
     assert approval.encode() not in other.get("/approvals").data
-    for number in range(3):
-        guessed = approval[:-1] + "0123456789abc"[number]
-        assert page(browser, guessed).status_code == (200 if guessed == approval else 404)
+    for last in set("0123") - {approval[-1]}:
+        assert page(browser, approval[:-1] + last).status_code == 404
     address = f"requests/{approval}"
     for client in ("notes-server", "web-app", "nightly", "files-server"):
         assert get(lab, address, basic(client)).status_code == 404
         assert post(lab, f"{address}/cancel", {}, client).status_code == 404
         assert delete(lab, address, basic(client)).status_code == 404
     assert get(lab, address, {}).status_code == 401
-    assert get(lab, address, {}, "/t/globex").status_code in (401, 404)
+    assert get(lab, address, {}, "/t/globex").status_code == 401
+    assert get(lab, address, basic("tickets-server"), "/t/globex").status_code == 401
     assert get(lab, address, basic("tickets-server")).json["task"]["status"] == "pending"
     assert approval.encode() in browser.get("/approvals?after=forged&cursor=x").data
     assert state(lab, approval) == "requested"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.audit.whole import whole
-from broker.estate.model import ApprovalRule, Resource
+from broker.estate.model import ApprovalRule, Impact, Resource
 from broker.identity.users.model import Membership, User
 from broker.runtime.database import Transaction
 from broker.runtime.mail import Mail, MailServer
@@ -27,7 +27,7 @@ from tests.approving import (
     waiting,
 )
 from tests.control.hook import SECRET, Hook, reached
-from tests.deciding import denied
+from tests.deciding import denied, desk, tool
 from tests.lab import CRM, ISSUER, PASSWORD, Browser, Lab, Page, claims, race, resources
 from tests.mailbox import Mailbox, mailbox
 from tests.people import signed_in
@@ -158,14 +158,29 @@ def test_an_approval_of_a_call_is_none_for_a_server_that_acts_further_on(lab: La
 
 
 @pytest.mark.attack("APPR-21")
-def test_a_switch_outranks_an_approval(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("everything", "*"),
+        ("tenant", "acme"),
+        ("user", "alice"),
+        ("client", "desk-app"),
+        ("grant", ""),
+        ("resource", "tickets"),
+        ("tool", "tickets/refund"),
+        ("family", "payments"),
+    ],
+)
+def test_a_switch_outranks_an_approval(lab: Lab, kind: str, target: str) -> None:
+    desk(lab, tool("refund", "refunds:write", impact=Impact.EXTERNAL_WRITE, family="payments"))
     token = refunds(lab)
     approval = granted(lab, token)
-    lab.switch("resource", "tickets")
-    denied(lab, "switched_off", token, "refund", ARGUMENTS, idempotency_key="k1")
-    assert state(lab, approval) == "approved"
-    lab.lift("resource", "tickets")
-    assert runs(lab, token)
+    what = target or str(claims(token)["grant_id"])
+    lab.switch(kind, what)
+    context = denied(lab, "switched_off", token, "refund", ARGUMENTS, idempotency_key="k1")
+    assert context["kind"] == kind and state(lab, approval) == "approved"
+    lab.lift(kind, what)
+    assert runs(lab, token) and state(lab, approval) == "spent"
 
 
 @pytest.mark.attack("APPR-23")
