@@ -76,15 +76,14 @@ def _token(record: Mapping[str, object]) -> str:
 
 
 def _more(record: Mapping[str, object]) -> str:
-    """What else tells records apart: the tool, an approval and who answered it, what changed, a count, a detail."""
+    """What else tells records apart: tool, approval, who answered and in which words, changes, a count, a detail."""
     parts = [f"{name} {text(record[name])}" for name in ("tool", "approval", "approver") if record.get(name)]
     change = record.get("change")
     if isinstance(change, Mapping):
         parts.append(_change(change))
     if record.get("count"):
         parts.append(f"{record['count']} times")
-    if record.get("detail"):
-        parts.append(text(record["detail"]))
+    parts += [text(record[name]) for name in ("detail", "words") if record.get(name)]
     return "; ".join(parts) or "-"
 
 

@@ -46,6 +46,11 @@ def test_a_refusal_tells_its_reason() -> None:
     assert "denied: code_expired" in story([refused]) and "desk-app" in story([refused])
 
 
+def test_what_somebody_said_of_their_answer_stands_in_the_line() -> None:
+    denied = {"id": "aud_3", "time": "t", "fact": "approval.denied", "outcome": "allowed", "words": "too much"}
+    assert story([denied]).splitlines()[1].endswith("too much")
+
+
 def test_columns_are_aligned() -> None:
     lines = story(
         [EXCHANGE, {**EXCHANGE, "fact": "token.issued", "subject": "a-much-longer-name"}]

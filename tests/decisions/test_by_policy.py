@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from broker.control.approvals.model import State
 from broker.control.policy.model import PolicyText
 from broker.estate.model import ApprovalRule, Impact, Stage
 from tests.attacks.test_exch_foreign import spoken, trusting
@@ -93,7 +94,7 @@ def test_who_has_no_account_here_is_not_asked_to_allow_what_is_done_for_them(lab
     desk(lab, tool("close", "crm:read", impact=Impact.REVERSIBLE_WRITE), resource="crm")
     foreign = lab.exchange(spoken(idp)).json["access_token"]
     ours = lab.exchange(scoped(lab, "tickets:read")).json["access_token"]
-    asking, rules = lab.broker.approvals.asking, []
+    asking, asked = lab.broker.approvals.asking, []
     for token in (foreign, ours):
         how = {"uri": CRM, "client_id": "crm-server", "idempotency_key": "k"}
         denied(lab, "approval_required", token, "close", {}, **how)
@@ -101,8 +102,10 @@ def test_who_has_no_account_here_is_not_asked_to_allow_what_is_done_for_them(lab
         assert lab.last("decision.made") in lab.trace(str(offered))
         found = lab.broker.world.database.read(lambda tx, offered=offered: asking.one(tx, str(offered)))
         assert found is not None and found.user
-        rules.append(found.rule.by)
-    assert rules == [("approver",), ("self",)], "whoever cannot sign in here could never answer"
+        asked.append((found.rule.by, found.state))
+    assert asked == [(("approver",), State.REQUESTED), (("self",), State.OFFERED)], (
+        "who cannot sign in never could"
+    )
 
 
 METHODS = [("resources/read", "resource"), ("resources/subscribe", "resource"), ("prompts/get", "prompt")]

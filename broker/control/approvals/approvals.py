@@ -73,10 +73,10 @@ class Approvals:
     ) -> Offer:
         """The question that waits for this act, made where none does; Refused when its client asks too much.
 
-        A client's own work is asked about at once, as no user is there to open the link.
+        What is done for nobody who can sign in here is asked about at once, as no user is there to open the link.
         """
         found = self._waiting(tx, act, demand, now)
-        if not act.subject.user:
+        if not act.subject.attended:
             self._asking.request(tx, found, origin)
         return self._bindings.offer(tx, found, now)
 
