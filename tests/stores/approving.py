@@ -41,7 +41,7 @@ def approval(mark: str, tenant: str = "acme", expires_at: float = LATER, act: st
         grant_id=f"grant-{mark}",
         txn=f"txn-{mark}",
         question=question,
-        rule=ApprovalRule(("approver", "second line"), 900, 2),
+        rule=ApprovalRule(("approver", "self"), 900, 2),
         state=State.OFFERED,
         created_at=NOW,
         expires_at=expires_at,

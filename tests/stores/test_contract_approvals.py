@@ -5,6 +5,7 @@ from dataclasses import replace
 from broker.control.approvals import store as approvals
 from broker.control.approvals.model import Approval, State
 from broker.control.approvals.notices import store as letters
+from broker.estate.model import ApprovalRule
 from broker.identity.federation import store as federation
 from broker.identity.users import store as users
 from broker.identity.users.model import Membership, User
@@ -35,6 +36,7 @@ def test_an_approval_comes_back_as_stored(database: Database) -> None:
             user=False,
             grant_id=None,
             txn=None,
+            rule=ApprovalRule(("second line", 'a "quoted" one'), 60, 1),
             question=replace(
                 approval("b").question, actors=(), tool_says=None, schema_digest=None, intent=None
             ),
