@@ -50,7 +50,7 @@ def cases(
         lambda tx, o: budgets.spent_of(tx, o, bound(mark(o), o), TODAY).calls == 1,
         False,
     )
-    yield budgets.correct, lambda tx, o: budgets.correct(tx, o, bound(mark(o), o), TODAY, 1), True
+    yield budgets.correct, lambda tx, o: budgets.correct(tx, o, bound(mark(o), o), TODAY, 1), False
     yield budgets.spent, lambda tx, o: budgets.spent(tx, TODAY), False
     yield budgets.sweep, lambda tx, o: budgets.sweep(tx, TODAY + 1), False
 
