@@ -47,7 +47,13 @@ def test_a_refusal_tells_its_reason() -> None:
 
 
 def test_what_somebody_said_of_their_answer_stands_in_the_line() -> None:
-    denied = {"id": "aud_3", "time": "t", "fact": "approval.denied", "outcome": "allowed", "words": "too much"}
+    denied = {
+        "id": "aud_3",
+        "time": "t",
+        "fact": "approval.denied",
+        "outcome": "allowed",
+        "words": "too much",
+    }
     assert story([denied]).splitlines()[1].endswith("too much")
 
 
