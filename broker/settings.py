@@ -270,14 +270,10 @@ class Settings(BaseSettings):
         None, description="A file with the secret that signs alerts (Standard Webhooks): 24 bytes or more."
     )
     approvals_per_minute: int = Field(
-        20,
-        description="Calls for which one client may have an approval asked in a minute, for one user and resource.",
-        ge=1,
+        20, description="Approvals that one client may have asked in a minute, by user and resource.", ge=1
     )
     approvals_waiting: int = Field(
-        5,
-        description="Approvals that may wait for one client, user (or the client's own work) and resource.",
-        ge=1,
+        5, description="Approvals that may wait for one client, by user and resource.", ge=1
     )
     approval_factor: bool = Field(
         True, description="Calls are allowed with a second factor or passkey; not asked for by `broker dev`."
