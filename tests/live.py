@@ -94,6 +94,7 @@ class Page(HTMLParser):
         self.heading = ""
         self.action: str | None = None
         self.fields: list[tuple[str, str]] = []
+        self.offers: set[str] = set()
         self._form = self._title = False
         self.feed(html)
         self.heading = " ".join(self.heading.split())
@@ -107,6 +108,13 @@ class Page(HTMLParser):
         elif tag == "input" and self._form and name:
             if found.get("type") not in ("checkbox", "radio") or "checked" in found:
                 self.fields.append((name, value))
+        elif tag == "button" and self._form and name == "decision":
+            self.offers.add(value)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it asks for nothing, but for second thoughts."""
+        return self.action is None or (bool(self.offers) and self.offers <= {"withdraw", "deny"})
 
     def handle_endtag(self, tag: str) -> None:
         self._title = self._title and tag != "h1"
@@ -149,7 +157,7 @@ class ScriptedBrowser:
         answer = self.http.get(url)
         for _ in range(10):
             if not answer.is_redirect:
-                if answer.status_code == 200 and Page(answer.text).action is None:
+                if answer.status_code == 200 and Page(answer.text).answered:
                     self.seen.append(Page(answer.text).heading)
                     return str(answer.url)
                 answer = self._fill(answer, home)

@@ -6,6 +6,8 @@ from urllib.parse import urlencode, urljoin
 
 import httpx2
 
+_SECOND_THOUGHTS = {"withdraw", "deny"}
+
 
 @dataclass
 class Page(HTMLParser):
@@ -16,11 +18,17 @@ class Page(HTMLParser):
     words: list[str] = field(default_factory=list)
     action: str | None = None
     fields: list[tuple[str, str]] = field(default_factory=list)
+    offers: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         super().__init__()
         self._in_heading = self._in_words = self._in_form = False
         self.feed(self.html)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it asks for nothing, but for second thoughts."""
+        return self.action is None or (bool(self.offers) and self.offers <= _SECOND_THOUGHTS)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
@@ -34,6 +42,8 @@ class Page(HTMLParser):
             self._in_form, self.action = True, found.get("action") or ""
         elif tag == "input" and self._in_form and name and (kind != "checkbox" or "checked" in found):
             self.fields.append((name, value))
+        elif tag == "button" and self._in_form and name == "decision":
+            self.offers.add(value)
 
     def handle_endtag(self, tag: str) -> None:
         self._in_heading = self._in_heading and tag != "h1"
@@ -74,7 +84,7 @@ class Browser:
         for _ in range(8):
             if answer.is_redirect:
                 answer = self._http.get(urljoin(str(answer.url), answer.headers["location"]))
-            elif answer.status_code == 200 and Page(answer.text).action is None:
+            elif answer.status_code == 200 and Page(answer.text).answered:
                 self.seen.append(f"[{Page(answer.text).heading}]")
                 return
             else:
