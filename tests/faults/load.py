@@ -57,6 +57,7 @@ class Client:
     journal: Journal
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False, timeout=30))
     browser: ScriptedBrowser = field(default_factory=ScriptedBrowser)
+    permitted: list[str] = field(default_factory=list)
 
     def code(self) -> str:
         """A code, by way of sign-in and consent."""
@@ -98,6 +99,23 @@ class Client:
     def register(self) -> httpx2.Response:
         document = {"redirect_uris": [CALLBACK], "client_name": "Registered"}
         return self._send("register", "/register", REGISTERED, None, None, json=document)
+
+    def ask(self, token: str, text: str) -> None:
+        """May this be searched for? What was permitted is noted, by the decision's id."""
+        question = {
+            "subject": {"type": "token", "id": token},
+            "action": {"name": "tools/call"},
+            "resource": {"type": "tool", "id": "search_tickets"},
+            "context": {"arguments": {"text": text}},
+        }
+        try:
+            answer = self.http.post(
+                f"{self.issuer}/access/v1/evaluation", auth=("tickets-server", SECRET), json=question
+            )
+        except httpx2.TransportError as error:
+            raise NoAnswer from error
+        if answer.status_code == 200 and answer.json()["decision"]:
+            self.permitted.append(answer.json()["context"]["decision_id"])
 
     def _grant(
         self,
@@ -174,6 +192,7 @@ class Worker:
             if "refresh_token" not in given:
                 return
             held = given
+            client.ask(str(held["access_token"]), str(self.chance.random()))
             if self.chance.random() < 0.5:
                 self._try(lambda: client.exchange(str(held["access_token"])))
             given = self._try(lambda: client.refresh(str(held["refresh_token"])))

@@ -40,7 +40,8 @@ clients:
 resources:
   - {{id: tickets, kind: mcp, uri: "{TICKETS}", tenants: [acme], default: true,
      client: {{client_id: tickets-server, client_secret: {SECRET}}},
-     scopes: [{{name: "tickets:read", default: true}}]}}
+     scopes: [{{name: "tickets:read", default: true}}],
+     tools: [{{name: search_tickets, scopes: ["tickets:read"], impact: read}}]}}
   - {{id: crm, kind: downstream, uri: "{CRM}", tenants: [acme], scopes: [{{name: "crm:read"}}]}}
 edges: [{{from: tickets, to: crm, scopes: {{"tickets:read": ["crm:read"]}}, consent: admin}}]
 """

@@ -58,6 +58,13 @@ def test_a_server_killed_at_a_fail_point_under_load_breaks_no_promise(
     lost = _finish(site, journal, workers)
     if point in ("token.after_commit", "token.before_answer"):
         assert lost, "some died between commit and answer"
+    with site.opened() as broker:
+        made = {
+            record.members["decision"]
+            for record in trace.query(broker.world.database, fact="decision.made", most=100_000)
+        }
+    permitted = [decision for worker in workers for decision in worker.client.permitted]
+    assert permitted and made.issuperset(permitted), "a call went ahead of which nothing is known"
     assert site.active_keys() == 1
     assert site.log() == ""
 
