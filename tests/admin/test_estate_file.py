@@ -103,7 +103,7 @@ CASES = [
     ("policies", [{"tenant": "nowhere", "text": ""}], "policies[0].tenant: there is no tenant nowhere"),
     (
         "policies",
-        {"text": "\n@id(\"z\") forbid (principal, action, resource) when { 1 };"},
+        {"text": '\n@id("z") forbid (principal, action, resource) when { 1 };'},
         "policies[0]: line 2: z: unexpected type: expected Bool but saw Long",
     ),
     ("clients/0/jwks", [], "clients[0].jwks: write a mapping"),
