@@ -3,6 +3,7 @@
 The folder of an installation is named after the digest of its lock, so that another lock makes another folder.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -53,11 +54,14 @@ def environment(requirements: Path) -> Path:
 def _once(name: str, lock: Path, install: Callable[[Path], None]) -> Path:
     home = TOOLS / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     done = home / "installed"
-    if not done.exists():
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        install(home)
-        done.touch()
+    TOOLS.mkdir(exist_ok=True)
+    with home.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # another worker may be installing it
+        if not done.exists():
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
+            install(home)
+            done.touch()
     return home
 
 
