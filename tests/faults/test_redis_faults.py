@@ -283,7 +283,10 @@ def test_a_full_redis_breaks_no_promise_whether_it_evicts_or_refuses(
         answered(40)
         found = [*operator.scan_iter("*")]
         assert found and all(re.fullmatch(COUNTED, name) for name in found), "counts for limits, nothing else"
-        assert {field for name in found for field in operator.hkeys(name)} == {b"ends", b"count"}
+        kinds = {name: operator.type(name) for name in found}
+        counts = [name for name in found if kinds[name] == b"hash"]
+        assert {field for name in counts for field in operator.hkeys(name)} == {b"ends", b"count"}
+        assert set(kinds.values()) <= {b"hash", b"string", b"zset", b"none"}, "counts, rates and places"
         tighten(operator, "allkeys-random")
         for more in range(1, 5):
             flood(operator, lambda more=more: evicted(operator) >= more * 200)
