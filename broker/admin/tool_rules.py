@@ -9,6 +9,7 @@ from broker.admin.tool_entry import ApprovalEntry, BoundsEntry, IsolationEntry, 
 from broker.control.classes import SELF
 from broker.estate.catalogue import schemas
 from broker.estate.model import Impact, Recording
+from broker.identity.users.model import GROUP
 from broker.protocol import json_path
 
 LONGEST_DESCRIPTION = 8192
@@ -67,8 +68,11 @@ def _approval(path: str, rule: ApprovalEntry, impact: Impact) -> Iterator[Proble
     if not rule.by:
         yield Problem(f"{path}.by", f"name the roles whose holders may allow it, or {SELF}")
     for i, role in enumerate(rule.by):
-        if not (0 < len(role) <= 64 and role.isprintable()) or role in rule.by[:i]:
-            yield Problem(f"{path}.by[{i}]", "a role is 1 to 64 printable characters and stands once")
+        if not (0 < len(role) <= 64 and role.isprintable()) or role in rule.by[:i] or role == GROUP:
+            yield Problem(
+                f"{path}.by[{i}]",
+                "a role is 1 to 64 printable characters and stands once; a group is group:NAME",
+            )
     if impact is Impact.EXTERNAL_WRITE and SELF in rule.by:
         yield Problem(f"{path}.by", f"an external_write is allowed by somebody else: {SELF} may not")
     if not 1 <= rule.quorum <= LARGEST_QUORUM:

@@ -1,6 +1,5 @@
 """What servers report after a call: the outcome of a decision, or reads that their guard decided."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -154,10 +153,9 @@ def _number(members: Mapping[str, object], name: str) -> float | None:
     found = members.get(name)
     if found is None:
         return None
-    good = isinstance(found, (int, float)) and not isinstance(found, bool)
-    if not good or not math.isfinite(float(found)) or not 0 <= float(found) <= _LARGEST:  # type: ignore[arg-type]
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 <= found <= _LARGEST:
         raise Malformed(f"{name}: give a number from 0 on, or leave it out.")
-    return float(found)  # type: ignore[arg-type]
+    return float(found)
 
 
 def _size(members: Mapping[str, object]) -> int | None:

@@ -48,7 +48,8 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """Who may allow one exact call: holders of any of these roles in the tenant; `self` is the user of the call.
+    """Who may allow one exact call: who has any of these roles in the tenant, or is in a `group:NAME`; `self` is the
+    user of the call.
 
     `expires`: seconds within which it is allowed, and then used. `quorum`: how many different people it takes.
     """

@@ -297,6 +297,7 @@ CASES = [
             ("approval", {}, "approval.by: is missing"),
             ("approval", {"by": []}, "approval.by: name the roles whose holders may allow it, or self"),
             ("approval", {"by": ["a", "a"]}, "approval.by[1]: a role is 1 to 64 printable characters and"),
+            ("approval", {"by": ["group:"]}, "approval.by[0]: a role is 1 to 64 printable characters and"),
             ("approval", {"by": [""]}, "approval.by[0]: a role is 1 to 64 printable characters and"),
             ("approval", {"by": ["self"]}, "approval.by: an external_write is allowed by somebody else"),
             ("approval", {"by": ["a"], "quorum": 0}, "approval.quorum: 1 to 5 people allow a call"),

@@ -329,3 +329,33 @@ def test_an_approver_stops_a_client_that_works_for_itself(lab: Lab) -> None:
     answer(browser, requested(lab, token, {"id": 7}, "close_ticket"), "stop")
     denied(lab, "switched_off", token, "close_ticket", {"id": 7}, idempotency_key="k1")
     assert lab.client_credentials(scope="tickets:write").status_code == 400
+
+
+@pytest.mark.attack("APPR-09")
+@pytest.mark.parametrize(
+    ("held", "groups", "may"),
+    [
+        ((), ["it", "finance"], True),
+        ((), "finance", True),
+        ((), ["finance-readers"], False),
+        ((), [["finance"], 7, None], False),
+        (("finance",), None, False),
+        (("group:finance",), ["it"], False),
+    ],
+)
+def test_a_group_allows_what_its_rule_names_and_nobody_else(
+    lab: Lab, held: tuple[str, ...], groups: object, may: bool
+) -> None:
+    """A role of the group's name, or one that is spelled like a group, is no group."""
+    ruled(lab, ApprovalRule(("group:finance",)))
+    token, browser = refunds(lab), approver(lab, "bob")
+    approval = requested(lab, token)
+    here = Membership("acme", held, {} if groups is None else {"groups": groups})
+    lab.change(lambda tx: lab.broker.people.place(tx, "bob", here))
+    assert page(browser, approval).status_code == (200 if may else 404)
+    if may:
+        approved(lab, browser, approval)
+        lab.change(lambda tx: lab.broker.people.place(tx, "bob", Membership("acme", ("approver",))))
+        assert not runs(lab, token), "who left the group counts no more"
+        lab.change(lambda tx: lab.broker.people.place(tx, "bob", here))
+    assert runs(lab, token) is may

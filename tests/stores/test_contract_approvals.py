@@ -237,6 +237,12 @@ def test_members_are_found_by_a_role_as_it_is_written(database: Database) -> Non
     assert database.read(lambda tx: users.holding(tx, "acme", odd, 9)) == ["a"]
     assert database.read(lambda tx: users.holding(tx, "acme", "appro%", 9)) == []
     assert database.read(lambda tx: users.holding(tx, "globex", "approver", 9)) == []
+    for who, groups in (("a", ["it", "finance"]), ("c", "finance")):
+        here = Membership("acme", ("approver",), {"groups": groups})
+        database.write(lambda tx, who=who, here=here: users.place(tx, who, here))
+    assert database.read(lambda tx: users.holding(tx, "acme", "group:finance", 9)) == ["a", "c"]
+    assert database.read(lambda tx: users.holding(tx, "acme", "group:fin%", 9)) == []
+    assert database.read(lambda tx: users.holding(tx, "acme", "finance", 9)) == []
 
 
 def test_accounts_linked_to_the_same_somebody_are_found(database: Database) -> None:

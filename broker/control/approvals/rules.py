@@ -19,12 +19,12 @@ MOST_BYTES, MOST_LEAVES = 16 * 1024, 200
 
 def may(approval: Approval, rule: ApprovalRule, person: User, *, asks: bool) -> bool:
     """Whether this person may allow it now. `asks`: it is asked in their own name, by this or a linked account."""
-    roles = next((m.roles for m in person.memberships if m.tenant == approval.tenant), None)
-    if roles is None:
+    here = next((m for m in person.memberships if m.tenant == approval.tenant), None)
+    if here is None:
         return False
     if SELF in rule.by and approval.user and person.id == approval.subject:
         return True
-    return not asks and not set(roles).isdisjoint(role for role in rule.by if role != SELF)
+    return not asks and not here.parts().isdisjoint(name for name in rule.by if name != SELF)
 
 
 def asks(approval: Approval, person: User, requester: User | None, linked: Collection[str]) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from broker.identity.users.model import Membership, User
+from broker.identity.users.model import GROUP, Membership, User
 from broker.runtime.database import Transaction, metadata, wall
 
 user_table = Table(
@@ -54,6 +54,16 @@ _HOLDING = (
         wall(membership_table),
         membership_table.c.tenant == bindparam("where"),
         membership_table.c.roles.like(bindparam("said"), escape="~"),
+    )
+    .order_by(membership_table.c.user_id)
+    .limit(bindparam("most", type_=Integer))
+)
+_IN_GROUP = (
+    select(membership_table.c.user_id)
+    .where(
+        wall(membership_table),
+        membership_table.c.tenant == bindparam("where"),
+        membership_table.c.attributes.like(bindparam("said"), escape="~"),
     )
     .order_by(membership_table.c.user_id)
     .limit(bindparam("most", type_=Integer))
@@ -114,11 +124,14 @@ def with_email(tx: Transaction, email: str) -> list[str]:
 
 
 def holding(tx: Transaction, tenant: str, role: str, most: int) -> list[str]:
-    """The ids of those who have this role in a tenant."""
-    said = json.dumps(role)
+    """The ids of those who have this role in a tenant; of a `group:NAME`, those of whom an attribute says the name."""
+    group = role.startswith(GROUP)
+    said = json.dumps(role.removeprefix(GROUP) if group else role)
     for sign in "~%_":
         said = said.replace(sign, f"~{sign}")
-    found = tx.execute(_HOLDING, wall=tx.tenant, where=tenant, said=f"%{said}%", most=most)
+    found = tx.execute(
+        _IN_GROUP if group else _HOLDING, wall=tx.tenant, where=tenant, said=f"%{said}%", most=most
+    )
     return [row.user_id for row in found]
 
 
