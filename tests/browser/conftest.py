@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Response, sync_playwright
 
 from tests import live, services
 
@@ -57,12 +58,27 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def patient(page: Page) -> Page:
+    """A person who goes again where a busy server says that it cannot answer now (503, Retry-After)."""
+    goto = page.goto
+
+    def again(url: str, **options: Any) -> Response | None:
+        for _ in range(9):
+            answer = goto(url, **options)
+            if answer is None or answer.status != 503:
+                return answer
+        return goto(url, **options)
+
+    page.goto = again  # type: ignore[method-assign]
+    return page
+
+
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A new person at a browser that runs no scripts."""
     with chromium.new_context(java_script_enabled=False) as context:
         context.set_default_timeout(15_000)
-        yield context.new_page()
+        yield patient(context.new_page())
 
 
 @dataclass

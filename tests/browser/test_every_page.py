@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from broker.web import texts
-from tests.browser.conftest import Callback
+from tests.browser.conftest import Callback, patient
 from tests.browser.test_approvals import ARGUMENTS
 from tests.browser.test_connections import vault
 from tests.browser.test_documents import published
@@ -66,7 +66,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     """At a browser that runs scripts, those of the checks too."""
     with chromium.new_context(bypass_csp=True, viewport=WIDE) as context:
         context.set_default_timeout(20_000)
-        yield context.new_page()
+        yield patient(context.new_page())
 
 
 @pytest.fixture

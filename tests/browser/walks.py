@@ -12,7 +12,7 @@ import httpx2
 import pyotp
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
-from tests.browser.conftest import Callback
+from tests.browser.conftest import Callback, patient
 from tests.lab import claims
 from tests.live import COMMAND, PASSWORD, LiveBroker, arrived
 
@@ -35,7 +35,7 @@ def somebody(chromium: Browser, *, scripts: bool = False) -> Iterator[Page]:
     """A new person at a browser of their own."""
     with chromium.new_context(java_script_enabled=scripts) as context:
         context.set_default_timeout(15_000)
-        yield context.new_page()
+        yield patient(context.new_page())
 
 
 def authenticator(page: Page) -> CDPSession:
@@ -94,6 +94,7 @@ def second_factor(page: Page, broker: LiveBroker) -> tuple[pyotp.TOTP, int]:
 
 def allow(page: Page, callback: Callback) -> str:
     """Say yes on the consent page; the code that the client gets."""
+    expect(page.get_by_role("button", name="Allow"), page.locator("body").inner_text()).to_be_visible()
     page.get_by_role("button", name="Allow").click()
     expect(page.get_by_role("heading")).to_have_text("Back at the app")
     return arrived(callback.arrivals.get(timeout=15))["code"]

@@ -1,7 +1,9 @@
 """What policy says of an act: the defaults of each class, an estate's own beside them, approvals, faults."""
 
 from dataclasses import replace
+from typing import Any
 
+import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -307,6 +309,45 @@ def test_a_policy_that_fails_denies_and_says_which() -> None:
     assert judged(act(Impact.EXTERNAL_WRITE), own).permit
     found = judged(act(Impact.EXTERNAL_WRITE, arguments={"amount": 2}), own)
     assert found == Verdict(False, (), error="failed: sum")
+
+
+def test_the_same_question_to_the_same_policies_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[object] = []
+    evaluate = cedarpy.is_authorized
+
+    def counted(request: dict[str, object], *more: Any) -> Any:
+        evaluated.append(request)
+        return evaluate(request, *more)
+
+    monkeypatch.setattr(cedarpy, "is_authorized", counted)
+    rules = Sets([]).of("acme")
+    reads = act(Impact.SENSITIVE_READ)
+    first = weighed(rules, reads, START)
+    assert weighed(rules, replace(reads, arguments={"amount": 2}), START + 1) == first and len(evaluated) == 1
+    # What is known of who asks is part of the question.
+    assert first.permitted and not weighed(rules, replace(reads, subject=NOBODY), START).permitted
+    assert len(evaluated) == 2
+    # Other policies are never answered for by these.
+    forbids = PolicyText(
+        "*", f'@id("never") forbid (principal, action == Action::"tickets/{reads.tool.name}", resource);'
+    )
+    assert not weighed(Sets([forbids]).of("acme"), reads, START).permitted and len(evaluated) == 3
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'context.now < datetime("2100-01-01T00:00:00Z")',
+        "context has auth_age && context.auth_age < 60",
+        "context has arguments",
+    ],
+)
+def test_a_question_of_a_moment_or_of_what_people_wrote_is_not_kept(condition: str) -> None:
+    text = f'@id("looks") forbid (principal, action == Action::"tickets/search", resource) when {{ !({condition}) }};'
+    rules = Sets([PolicyText("*", text)]).of("acme")
+    for _ in range(2):
+        assert weighed(rules, act(auth_time=START), START).permitted
+    assert rules._kept.cache_info().currsize == 0
 
 
 def test_policies_that_cannot_be_read_permit_nothing_to_whom_they_are_for() -> None:

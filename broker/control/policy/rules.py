@@ -11,6 +11,11 @@ from broker.control.policy.model import OBTAIN, Policy, Weighed
 from broker.control.policy.question import Question
 
 _FAILED = re.compile(r"error while evaluating policy `([^`]*)`")
+_ONCE = frozenset({"now", "auth_age", "arguments"})
+"""What makes a question one of a moment, or one that holds what people wrote: its answer is not kept."""
+_KEPT = 4096
+Answer = tuple[bool, tuple[str, ...], str | None]
+"""Whether it is allowed, the ids of the policies that decided that, and what went wrong."""
 
 
 class Rules:
@@ -25,6 +30,7 @@ class Rules:
         self._set = cedarpy.PolicySet.from_json_str(
             json.dumps({"staticPolicies": whole, "templates": {}, "templateLinks": []})
         )
+        self._kept = lru_cache(maxsize=_KEPT)(self._answered)
 
     def own(self, *actions: str) -> bool:
         """Whether any of them but the built-in ones can say something of such an action."""
@@ -64,15 +70,21 @@ class Rules:
             relaxed=relaxed,
         )
 
-    def _asked(self, question: Question, *, approved: bool) -> tuple[bool, tuple[str, ...], str | None]:
-        """Whether it is allowed, the ids of the policies that decided that, and what went wrong."""
-        request = {
-            "principal": question.principal,
-            "action": question.action,
-            "resource": question.resource,
-            "context": {**question.context, "approved": approved},
-        }
-        answer = cedarpy.is_authorized(request, self._set, _read(question.entities))
+    def _asked(self, question: Question, *, approved: bool) -> Answer:
+        """The same question has the same answer while the policies stand, and these are of one version."""
+        request = json.dumps(
+            {
+                "principal": question.principal,
+                "action": question.action,
+                "resource": question.resource,
+                "context": {**question.context, "approved": approved},
+            }
+        )
+        ask = self._answered if _ONCE & question.context.keys() else self._kept
+        return ask(request, question.entities)
+
+    def _answered(self, request: str, entities: str) -> Answer:
+        answer = cedarpy.is_authorized(json.loads(request), self._set, _read(entities))
         errors = answer.diagnostics.errors
         if errors or answer.decision is cedarpy.Decision.NoDecision:
             failed = sorted({found[1] for error in errors if (found := _FAILED.search(error))})
