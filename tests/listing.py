@@ -63,7 +63,8 @@ class Lister:
             return 202, {}, b""
         if message["method"] == "initialize" and not self.newest:
             more = {"Mcp-Session-Id": "session-1"}
-            return self._said({"result": {"protocolVersion": "2025-06-18", "capabilities": {}}}, more)
+            told = {"serverInfo": {"name": "lister", "version": "1"}, "capabilities": {}}
+            return self._said({"result": {"protocolVersion": "2025-06-18", **told}}, more)
         version = headers.get("mcp-protocol-version")
         if self.newest and (
             version != "2026-07-28"
@@ -74,7 +75,7 @@ class Lister:
         if not self.newest and (headers.get("mcp-session-id") != "session-1" or version != "2025-06-18"):
             return 400, {"Content-Type": "text/plain"}, b"no session"
         assert message["method"] == "tools/list"
-        begin = int(message["params"].get("cursor", 0))
+        begin = int(message.get("params", {}).get("cursor", 0))
         page: dict[str, object] = {"tools": self.tools[begin : begin + self.page]}
         if begin + self.page < len(self.tools):
             page["nextCursor"] = str(begin + self.page)

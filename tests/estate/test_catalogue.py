@@ -1,6 +1,8 @@
 """What servers say of their tools: asked for, held against what somebody looked at, and proposed for the estate."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -109,6 +111,7 @@ def test_a_server_that_wants_a_token_is_not_asked_again_in_another_way(egress: E
         ((500, {}, b""), "neither 2026-07-28 nor a handshake: no JSON-RPC answer"),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), "does not answer: a redirect"),
         ((200, {"Content-Type": "application/json"}, b'{"result":{"tools":"x"}}'), "lists no tools"),
+        ((200, {}, b'{"result":"tools"}'), "lists no tools"),
         ((200, {}, b'{"result":{"tools":[{"name":1}]}}'), "lists something that is no tool"),
         ((200, {}, b'{"result":{"tools":[{"name":"a"},{"name":"a"}]}}'), "lists a tool twice"),
         ((200, {}, b'{"result":{"tools":[{"name":"a\\u202eb"}]}}'), "printable characters"),
@@ -125,6 +128,57 @@ def test_what_is_no_list_of_tools_is_said_and_not_taken(
         server.answer = answer
         with pytest.raises(NotListed, match=why):
             look(egress, server.url, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ({"Content-Type": "text/event-stream"}, b"id: 1\nretry: 86400000\ndata:\n\n"),
+        ({"Content-Type": "application/json"}, b'{"jsonrpc":"2.0","id":99,"method":"ping"}'),
+        ({"Content-Type": "application/json"}, b'{"result":{"tools":[]},"result":{"tools":[]}}'),
+        (
+            {"Content-Type": "application/json"},
+            b'{"error":{"code":-32022,"data":{"supported":["2026-07-28"]}}}',
+        ),
+    ],
+    ids=["a stream to come back to", "a request", "a member twice", "another revision"],
+)
+def test_an_answer_that_is_none_is_not_waited_for_nor_asked_for_again(
+    egress: Egress, answer: tuple[dict[str, str], bytes]
+) -> None:
+    with lister() as server:
+        server.answer = 200, *answer
+        with pytest.raises(NotListed, match="neither 2026-07-28 nor a handshake"):
+            look(egress, server.url, None)
+        assert [method for method, _ in server.asked] == ["tools/list", "initialize"]
+
+
+def test_one_answer_is_taken_for_one_request_whatever_its_number(egress: Egress) -> None:
+    with lister() as server:
+        server.answer = 200, {"Content-Type": "application/json"}, b'{"id":"other","result":{"tools":[]}}'
+        assert look(egress, server.url, None) == []
+
+
+@pytest.mark.parametrize("cursor", ["1", '{"a":1}', "true"])
+def test_a_cursor_that_is_no_text_leads_nowhere(egress: Egress, cursor: str) -> None:
+    with lister() as server:
+        server.answer = 200, {}, f'{{"result":{{"tools":[],"nextCursor":{cursor}}}}}'.encode()
+        with pytest.raises(NotListed, match="no cursor"):
+            look(egress, server.url, None)
+        assert len(server.asked) == 1
+
+
+def test_a_tool_that_the_sdk_would_drop_or_refuse_is_listed(egress: Egress) -> None:
+    with lister() as server:
+        odd = {"type": "object", "properties": {"a": {"type": "object", "x-mcp-header": "A"}}}
+        server.tools = [tool("a", schema=odd), tool("b", schema={"type": "array"}), tool("c")]
+        assert names(look(egress, server.url, None)) == ["a", "b", "c"]
+
+
+def test_who_does_not_look_does_not_import_the_sdk() -> None:
+    """Its import takes half a second and tens of megabytes, which a server would have in each process."""
+    code = "import sys, broker.app, broker.cli.main; assert 'mcp' not in sys.modules, 'imported'"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_a_schema_that_cannot_be_judged_by_is_listed_with_the_reason(egress: Egress) -> None:
